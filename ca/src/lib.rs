@@ -1,0 +1,10 @@
+//! The certificate authority as a library: it knows X.509 and nothing else.
+//!
+//! There is no socket, no database and no clock in here. Serials and times are arguments; only key generation and
+//! signatures use the cryptographic provider's own randomness.
+
+pub mod revocation;
+pub mod serial;
+
+#[doc(no_inline)]
+pub use rustls_pki_types as pki_types;
