@@ -1,1 +1,16 @@
-//! Portcullis.
+//! Portcullis: a mutual-TLS certificate authority, device enrolment service and gate.
+//!
+//! `src/ARCHITECTURE.md` is the plan of the house. Directions:
+//! `cli, app > listen, acme, status, api, gate > authority > store > domain > ca`.
+
+pub mod acme;
+pub mod agent;
+pub mod api;
+pub mod app;
+pub mod authority;
+pub mod cli;
+pub mod domain;
+pub mod gate;
+pub mod listen;
+pub mod status;
+pub mod store;

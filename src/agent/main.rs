@@ -1,2 +1,3 @@
-//! The agent.
+//! The agent as a program.
+
 fn main() {}

@@ -1,0 +1,1 @@
+//! The agent on the device: key, enrol, renew, install.

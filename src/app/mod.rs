@@ -1,0 +1,1 @@
+//! Configuration to running process; the only wiring.

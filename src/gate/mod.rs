@@ -1,0 +1,1 @@
+//! The mTLS front: admit, route, decide, forward, watch.

@@ -1,0 +1,1 @@
+//! Sockets, TLS, client certificates, limits and drain.

@@ -1,0 +1,1 @@
+//! CRLs and issuer certificates over plain HTTP.
