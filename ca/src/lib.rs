@@ -3,6 +3,9 @@
 //! There is no socket, no database and no clock in here. Serials and times are arguments; only key generation and
 //! signatures use the cryptographic provider's own randomness.
 
+pub mod csr;
+pub mod key;
+pub mod name;
 pub mod revocation;
 pub mod serial;
 
