@@ -192,6 +192,16 @@ impl PublicKey {
             .map_err(|_| KeyError::BadSignature)
     }
 
+    /// Verifies a signature that the key's [`Signer`] made.
+    pub(crate) fn verify_own(&self, message: &[u8], signature: &[u8]) -> Result<(), KeyError> {
+        let oid = match self.algorithm {
+            KeyAlgorithm::P256 => "1.2.840.10045.4.3.2",
+            KeyAlgorithm::P384 => "1.2.840.10045.4.3.3",
+            KeyAlgorithm::Ed25519 => "1.3.101.112",
+        };
+        self.verify(oid, message, signature)
+    }
+
     fn bits(&self) -> &[u8] {
         &self.subject_public_key_info[self.bits_at..]
     }

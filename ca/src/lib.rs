@@ -3,9 +3,14 @@
 //! There is no socket, no database and no clock in here. Serials and times are arguments; only key generation and
 //! signatures use the cryptographic provider's own randomness.
 
+pub mod certificate;
+pub mod crl;
 pub mod csr;
+mod der;
 pub mod key;
+pub mod lint;
 pub mod name;
+pub mod profile;
 pub mod revocation;
 pub mod serial;
 
