@@ -1,1 +1,9 @@
+//! The repository held to its own rules: directions, sizes, documentation, scripts.
 
+mod clock;
+mod files;
+mod layering;
+mod readme;
+mod references;
+mod scripts;
+mod sources;
