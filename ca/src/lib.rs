@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod crl;
 pub mod csr;
 mod der;
+pub mod issuer_key_id;
 pub mod key;
 pub mod lint;
 pub mod name;
