@@ -1,0 +1,403 @@
+//! Public keys as JSON (RFC 7517, RFC 7518 section 6, RFC 8037), their thumbprints (RFC 7638), and the algorithms that
+//! they verify with. Nothing here holds a private key.
+//!
+//! To add one more kind of key: a variant of `Jwk`, one of `SignatureAlgorithm`, and their rows in the four matches.
+
+use std::fmt;
+
+use aws_lc_rs::{
+    digest,
+    signature::{self, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+
+use super::problem::{Problem, ProblemType};
+
+/// The smallest and the largest RSA modulus in bits. Above it, verifying costs too much for a request that anyone can send.
+pub const RSA_MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
+
+/// A public key that requests are signed with.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Jwk {
+    /// A point of a NIST curve, uncompressed (`04 || x || y`).
+    Ec {
+        /// Which curve.
+        curve: Curve,
+        /// `04 || x || y`.
+        point: Vec<u8>,
+    },
+    /// Ed25519 (RFC 8037).
+    Ed25519 {
+        /// 32 bytes.
+        x: Vec<u8>,
+    },
+    /// RSA.
+    Rsa {
+        /// The modulus, big-endian without leading zeros.
+        n: Vec<u8>,
+        /// The exponent, big-endian without leading zeros.
+        e: Vec<u8>,
+    },
+}
+
+/// The curves of ES256, ES384 and ES512.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Curve {
+    /// P-256.
+    P256,
+    /// P-384.
+    P384,
+    /// P-521.
+    P521,
+}
+
+/// The signature algorithms that are accepted (RFC 7518 section 3.1, RFC 8037). `none` and the MACs are not among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SignatureAlgorithm {
+    /// ECDSA with P-256 and SHA-256.
+    Es256,
+    /// ECDSA with P-384 and SHA-384.
+    Es384,
+    /// ECDSA with P-521 and SHA-512.
+    Es512,
+    /// Ed25519.
+    EdDsa,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+}
+
+impl SignatureAlgorithm {
+    /// Every algorithm, the best first.
+    pub const ALL: [Self; 5] = [Self::Es256, Self::Es384, Self::Es512, Self::EdDsa, Self::Rs256];
+
+    /// As it stands in `alg`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
+            Self::EdDsa => "EdDSA",
+            Self::Rs256 => "RS256",
+        }
+    }
+
+    /// From `alg`.
+    ///
+    /// # Errors
+    /// `badSignatureAlgorithm` with the list of those that would do (RFC 8555 section 6.2).
+    pub fn from_name(name: &str) -> Result<Self, Problem> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name).ok_or_else(|| {
+            Problem::new(
+                ProblemType::BadSignatureAlgorithm,
+                format!(
+                    "\"alg\" is {name:?}; a request is signed with {}",
+                    Self::names().join(", ")
+                ),
+            )
+            .with_algorithms(Self::names())
+        })
+    }
+
+    /// The names of all.
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        Self::ALL.iter().map(|algorithm| algorithm.name()).collect()
+    }
+}
+
+impl Curve {
+    const ALL: [Self; 3] = [Self::P256, Self::P384, Self::P521];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::P521 => "P-521",
+        }
+    }
+
+    /// The length of a coordinate in bytes (RFC 7518 section 6.2.1.2).
+    const fn coordinate_len(self) -> usize {
+        match self {
+            Self::P256 => 32,
+            Self::P384 => 48,
+            Self::P521 => 66,
+        }
+    }
+}
+
+/// A JWK as read. Members that are not named here are ignored (RFC 7517 section 4).
+#[derive(Deserialize)]
+struct ReadJwk {
+    kty: String,
+    crv: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    d: Option<serde::de::IgnoredAny>,
+    k: Option<serde::de::IgnoredAny>,
+}
+
+impl Jwk {
+    /// Reads and checks a key.
+    ///
+    /// # Errors
+    /// `badPublicKey` when the key is of a kind or size that is not accepted, or is no public key; `malformed` when
+    /// it is no JWK.
+    pub fn from_json(json: &[u8]) -> Result<Self, Problem> {
+        let read: ReadJwk = super::json::object(json, "\"jwk\"")?;
+        if read.d.is_some() || read.k.is_some() {
+            return Err(bad_key(
+                "\"jwk\" holds a private or symmetric key, which is thereby lost: make a new key, and send its public members only",
+            ));
+        }
+        match read.kty.as_str() {
+            "EC" => {
+                let name = member(read.crv.as_deref(), "crv")?;
+                let curve = Curve::ALL
+                    .into_iter()
+                    .find(|curve| curve.name() == name)
+                    .ok_or_else(|| {
+                        bad_key(format!("the curve {name:?} is not accepted; use P-256, P-384 or P-521"))
+                    })?;
+                let mut point = vec![0x04];
+                point.extend(bytes(read.x.as_deref(), "x", Some(curve.coordinate_len()))?);
+                point.extend(bytes(read.y.as_deref(), "y", Some(curve.coordinate_len()))?);
+                Ok(Self::Ec { curve, point })
+            }
+            "OKP" => match member(read.crv.as_deref(), "crv")? {
+                "Ed25519" => Ok(Self::Ed25519 { x: bytes(read.x.as_deref(), "x", Some(32))? }),
+                other => Err(bad_key(format!("the curve {other:?} is not accepted; use Ed25519"))),
+            },
+            "RSA" => Self::rsa(
+                bytes(read.n.as_deref(), "n", None)?,
+                bytes(read.e.as_deref(), "e", None)?,
+            ),
+            other => Err(bad_key(format!(
+                "the key type {other:?} is not accepted; use EC, OKP or RSA"
+            ))),
+        }
+    }
+
+    fn rsa(n: Vec<u8>, e: Vec<u8>) -> Result<Self, Problem> {
+        let Some(first) = n.first().filter(|first| **first != 0) else {
+            return Err(bad_key("\"n\" starts with a zero byte; write it without (RFC 7518 section 6.3.1.1)"));
+        };
+        let bits = n.len() * 8 - first.leading_zeros() as usize;
+        if !RSA_MODULUS_BITS.contains(&bits) {
+            return Err(bad_key(format!(
+                "the RSA modulus has {bits} bits; use {} to {}",
+                RSA_MODULUS_BITS.start(),
+                RSA_MODULUS_BITS.end()
+            )));
+        }
+        if n.last().is_none_or(|last| last % 2 == 0) {
+            return Err(bad_key("the RSA modulus is even"));
+        }
+        let exponent = e.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
+        if e.first() == Some(&0) || e.len() > 4 || exponent < 65537 || exponent % 2 == 0 {
+            return Err(bad_key("the RSA exponent must be odd, at least 65537 and of at most 32 bits; use 65537"));
+        }
+        Ok(Self::Rsa { n, e })
+    }
+
+    /// The algorithm that this key signs with. Each kind of key has exactly one here.
+    #[must_use]
+    pub const fn algorithm(&self) -> SignatureAlgorithm {
+        match self {
+            Self::Ec { curve: Curve::P256, .. } => SignatureAlgorithm::Es256,
+            Self::Ec { curve: Curve::P384, .. } => SignatureAlgorithm::Es384,
+            Self::Ec { curve: Curve::P521, .. } => SignatureAlgorithm::Es512,
+            Self::Ed25519 { .. } => SignatureAlgorithm::EdDsa,
+            Self::Rsa { .. } => SignatureAlgorithm::Rs256,
+        }
+    }
+
+    /// Checks a signature, in the form of RFC 7518 section 3.4 (`r || s`) for ECDSA.
+    ///
+    /// # Errors
+    /// `badSignatureAlgorithm` when the key does not sign with this algorithm, `unauthorized` when the signature is
+    /// not the key's.
+    pub fn verify(
+        &self,
+        algorithm: SignatureAlgorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), Problem> {
+        if algorithm != self.algorithm() {
+            let right = self.algorithm().name();
+            return Err(Problem::new(
+                ProblemType::BadSignatureAlgorithm,
+                format!("\"alg\" is {}, but this key signs with {right}", algorithm.name()),
+            )
+            .with_algorithms(vec![right]));
+        }
+        let verified = match self {
+            Self::Ec { curve, point } => {
+                let algorithm: &dyn VerificationAlgorithm = match curve {
+                    Curve::P256 => &signature::ECDSA_P256_SHA256_FIXED,
+                    Curve::P384 => &signature::ECDSA_P384_SHA384_FIXED,
+                    Curve::P521 => &signature::ECDSA_P521_SHA512_FIXED,
+                };
+                UnparsedPublicKey::new(algorithm, point).verify(message, signature)
+            }
+            Self::Ed25519 { x } => {
+                UnparsedPublicKey::new(&signature::ED25519, x).verify(message, signature)
+            }
+            Self::Rsa { n, e } => RsaPublicKeyComponents { n, e }.verify(
+                &signature::RSA_PKCS1_2048_8192_SHA256,
+                message,
+                signature,
+            ),
+        };
+        verified.map_err(|_| {
+            Problem::unauthorized(
+                "the signature does not verify under the key; sign the ASCII of protected, a dot and payload exactly as sent",
+            )
+        })
+    }
+
+    /// The key in the form of RFC 7638 section 3: required members only, in order, without blanks.
+    #[must_use]
+    pub fn canonical_json(&self) -> String {
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        match self {
+            Self::Ec { curve, point } => {
+                let (x, y) = point[1..].split_at(curve.coordinate_len());
+                format!(
+                    r#"{{"crv":"{}","kty":"EC","x":"{}","y":"{}"}}"#,
+                    curve.name(),
+                    text(x),
+                    text(y)
+                )
+            }
+            Self::Ed25519 { x } => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text(x)),
+            Self::Rsa { n, e } => format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, text(e), text(n)),
+        }
+    }
+
+    /// The SHA-256 thumbprint (RFC 7638), base64url. It names the key, and stands in every key authorization.
+    #[must_use]
+    pub fn thumbprint(&self) -> String {
+        URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, self.canonical_json().as_bytes()))
+    }
+}
+
+impl fmt::Debug for Jwk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.canonical_json())
+    }
+}
+
+impl Serialize for Jwk {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::from_str::<serde_json::Value>(&self.canonical_json())
+            .map_err(serde::ser::Error::custom)?
+            .serialize(serializer)
+    }
+}
+
+fn bad_key(detail: impl Into<String>) -> Problem {
+    Problem::new(ProblemType::BadPublicKey, detail)
+}
+
+fn member<'a>(value: Option<&'a str>, name: &str) -> Result<&'a str, Problem> {
+    value.ok_or_else(|| Problem::malformed(format!("\"jwk\" has no member {name:?}")))
+}
+
+fn bytes(value: Option<&str>, name: &str, length: Option<usize>) -> Result<Vec<u8>, Problem> {
+    let bytes = URL_SAFE_NO_PAD.decode(member(value, name)?).map_err(|error| {
+        Problem::malformed(format!("{name:?} of \"jwk\" is not base64url without padding: {error}"))
+    })?;
+    match length {
+        Some(length) if bytes.len() != length => Err(bad_key(format!(
+            "{name:?} of \"jwk\" has {} bytes; this key type has {length} (with leading zeros)",
+            bytes.len()
+        ))),
+        Some(_) | None => Ok(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key of RFC 7638 section 3.1.
+    const RFC_7638: &str = r#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}"#;
+
+    /// The key of RFC 8037 appendix A.2, and the signature of its appendix A.4.
+    const RFC_8037: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","unknown":{"a":[1]}}"#;
+
+    #[test]
+    fn thumbprints_are_those_of_the_rfcs() {
+        for (key, thumbprint) in [
+            (RFC_7638, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"),
+            (RFC_8037, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"),
+        ] {
+            assert_eq!(Jwk::from_json(key.as_bytes()).unwrap().thumbprint(), thumbprint);
+        }
+    }
+
+    #[test]
+    fn the_signature_of_rfc_8037_verifies_and_a_changed_one_does_not() {
+        let key = Jwk::from_json(RFC_8037.as_bytes()).unwrap();
+        let message = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
+        let mut signature = URL_SAFE_NO_PAD.decode("hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg").unwrap();
+        assert_eq!(key.verify(SignatureAlgorithm::EdDsa, message, &signature), Ok(()));
+        signature[3] ^= 1;
+        assert_eq!(
+            key.verify(SignatureAlgorithm::EdDsa, message, &signature).unwrap_err().kind,
+            ProblemType::Unauthorized
+        );
+        assert_eq!(
+            key.verify(SignatureAlgorithm::Es256, message, &signature).unwrap_err().algorithms,
+            ["EdDSA"]
+        );
+    }
+
+    #[test]
+    fn keys_that_are_refused() {
+        let zeros = |length: usize| URL_SAFE_NO_PAD.encode(vec![0; length]);
+        let rsa = |bits: usize, e: &str| {
+            let mut n = vec![0xff; bits / 8];
+            n[0] = 0x80;
+            format!(r#"{{"kty":"RSA","n":"{}","e":"{e}"}}"#, URL_SAFE_NO_PAD.encode(n))
+        };
+        assert!(Jwk::from_json(rsa(2048, "AQAB").as_bytes()).is_ok());
+        let table = [
+            (r#"{"kty":"oct","k":"AAAA"}"#.to_owned(), ProblemType::BadPublicKey),
+            (r#"{"kty":"oct"}"#.to_owned(), ProblemType::BadPublicKey),
+            (r#"{"kty":"EC","crv":"secp256k1","x":"","y":""}"#.to_owned(), ProblemType::BadPublicKey),
+            (r#"{"kty":"EC","crv":"P-256","x":"AAAA","y":"AAAA"}"#.to_owned(), ProblemType::BadPublicKey),
+            (r#"{"kty":"EC","crv":"P-256","x":"AAAA=","y":"AAAA"}"#.to_owned(), ProblemType::Malformed),
+            (format!(r#"{{"kty":"EC","crv":"P-256","x":"{}"}}"#, zeros(32)), ProblemType::Malformed),
+            (format!(r#"{{"kty":"OKP","crv":"X25519","x":"{}"}}"#, zeros(32)), ProblemType::BadPublicKey),
+            (
+                format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{0}","d":"{0}"}}"#, zeros(32)),
+                ProblemType::BadPublicKey,
+            ),
+            (rsa(1024, "AQAB"), ProblemType::BadPublicKey),
+            (rsa(8192, "AQAB"), ProblemType::BadPublicKey),
+            (rsa(2048, "Aw"), ProblemType::BadPublicKey),
+            (rsa(2048, "AQAA"), ProblemType::BadPublicKey),
+            (r#"{"n":"AQAB"}"#.to_owned(), ProblemType::Malformed),
+            (r#"{"kty":"RSA","kty":"EC"}"#.to_owned(), ProblemType::Malformed),
+            ("[]".to_owned(), ProblemType::Malformed),
+        ];
+        for (json, kind) in table {
+            assert_eq!(Jwk::from_json(json.as_bytes()).unwrap_err().kind, kind, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_point_that_is_not_on_the_curve_verifies_nothing() {
+        let key = Jwk::Ec { curve: Curve::P256, point: [vec![4], vec![1; 64]].concat() };
+        assert_eq!(
+            key.verify(SignatureAlgorithm::Es256, b"message", &[1; 64]).unwrap_err().kind,
+            ProblemType::Unauthorized
+        );
+    }
+}
