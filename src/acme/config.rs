@@ -1,0 +1,256 @@
+//! The ACME server's part of the configuration: as read (`AcmeConfig`), and as checked (`AcmeSettings`).
+
+use std::{net::IpAddr, net::SocketAddr, time::Duration};
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use url::Url;
+
+use super::http01::AllowedNetworks;
+
+/// `[acme]` as read.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AcmeConfig {
+    /// Whether an account needs an invitation's key. Without one, an account proves its names by challenges and gets
+    /// certificates of the profile `server`, which prove no principal.
+    pub external_account: ExternalAccount,
+    /// Where the terms of service can be read; with it, a new account must agree to them.
+    pub terms_of_service: Option<String>,
+    /// Where the operator explains this server.
+    pub website: Option<String>,
+    /// `[acme.http01]`.
+    pub http01: Http01Config,
+}
+
+/// Whether a new account needs an external account binding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExternalAccount {
+    /// It may have one.
+    #[default]
+    Optional,
+    /// It must.
+    Required,
+}
+
+/// `[acme.http01]` as read.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http01Config {
+    /// The port that files are fetched from. Other than 80 it is for tests and closed networks (RFC 8555 section 8.3).
+    pub port: u16,
+    /// The resolvers, each an address with or without port. Empty: the system's.
+    pub resolvers: Vec<String>,
+    /// Networks that may be connected to although they are internal.
+    pub allow_networks: Vec<String>,
+    /// How often a challenge is tried before it fails.
+    pub attempts: u32,
+    /// Seconds between two attempts.
+    pub retry_seconds: u64,
+    /// Seconds that an attempt may take, redirects included.
+    pub timeout_seconds: u64,
+}
+
+impl Default for Http01Config {
+    fn default() -> Self {
+        Self {
+            port: 80,
+            resolvers: Vec::new(),
+            allow_networks: Vec::new(),
+            attempts: 3,
+            retry_seconds: 2,
+            timeout_seconds: 10,
+        }
+    }
+}
+
+/// `[acme]` as checked.
+#[derive(Clone, Debug)]
+pub struct AcmeSettings {
+    /// Whether a new account needs an invitation's key.
+    pub external_account: ExternalAccount,
+    /// Where the terms of service can be read.
+    pub terms_of_service: Option<Url>,
+    /// Where the operator explains this server.
+    pub website: Option<Url>,
+    /// How http-01 is validated.
+    pub http01: Http01Settings,
+}
+
+/// `[acme.http01]` as checked.
+#[derive(Clone, Debug)]
+pub struct Http01Settings {
+    /// The port that files are fetched from.
+    pub port: u16,
+    /// The resolvers; empty: the system's.
+    pub resolvers: Vec<SocketAddr>,
+    /// What may be connected to.
+    pub networks: AllowedNetworks,
+    /// How often a challenge is tried before it fails; at least once.
+    pub attempts: u32,
+    /// The time between two attempts.
+    pub retry: Duration,
+    /// The time that an attempt may take.
+    pub timeout: Duration,
+}
+
+/// What is wrong with `[acme]`: the key, its value, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} = {value} can't be used: {reason}")]
+pub struct AcmeConfigError {
+    /// The key, as in `acme.http01.port`.
+    pub key: &'static str,
+    /// The value as read.
+    pub value: String,
+    /// What is wrong and what would be right.
+    pub reason: String,
+}
+
+impl AcmeConfig {
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// Names the key at fault.
+    pub fn check(&self) -> Result<AcmeSettings, AcmeConfigError> {
+        Ok(AcmeSettings {
+            external_account: self.external_account,
+            terms_of_service: page("acme.terms_of_service", self.terms_of_service.as_deref())?,
+            website: page("acme.website", self.website.as_deref())?,
+            http01: self.http01.check()?,
+        })
+    }
+}
+
+impl Http01Config {
+    fn check(&self) -> Result<Http01Settings, AcmeConfigError> {
+        if self.port == 0 {
+            return Err(error("acme.http01.port", "0", "a port is 1 to 65535; 80 is the standard's"));
+        }
+        Ok(Http01Settings {
+            port: self.port,
+            resolvers: self.resolvers.iter().map(|text| resolver(text)).collect::<Result<_, _>>()?,
+            networks: AllowedNetworks::new(
+                self.allow_networks.iter().map(|text| network(text)).collect::<Result<_, _>>()?,
+            ),
+            attempts: u32::try_from(between("acme.http01.attempts", self.attempts.into(), 1, 10)?)
+                .expect("it is at most ten"),
+            retry: Duration::from_secs(between("acme.http01.retry_seconds", self.retry_seconds, 0, 60)?),
+            timeout: Duration::from_secs(between("acme.http01.timeout_seconds", self.timeout_seconds, 1, 60)?),
+        })
+    }
+}
+
+fn error(key: &'static str, value: impl Into<String>, reason: impl Into<String>) -> AcmeConfigError {
+    AcmeConfigError { key, value: value.into(), reason: reason.into() }
+}
+
+fn between(key: &'static str, value: u64, least: u64, most: u64) -> Result<u64, AcmeConfigError> {
+    if (least..=most).contains(&value) {
+        return Ok(value);
+    }
+    Err(error(key, value.to_string(), format!("it must be {least} to {most}")))
+}
+
+fn page(key: &'static str, text: Option<&str>) -> Result<Option<Url>, AcmeConfigError> {
+    let Some(text) = text else { return Ok(None) };
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(url)),
+        Ok(_) | Err(_) => Err(error(
+            key,
+            format!("{text:?}"),
+            "it must be an address on the web, as in \"https://ca.example/terms\"",
+        )),
+    }
+}
+
+fn resolver(text: &str) -> Result<SocketAddr, AcmeConfigError> {
+    text.parse::<SocketAddr>()
+        .or_else(|_| text.parse::<IpAddr>().map(|address| (address, 53).into()))
+        .map_err(|_| {
+            error(
+                "acme.http01.resolvers",
+                format!("{text:?}"),
+                "a resolver is an address with or without a port, as in \"192.0.2.53\" or \"[2001:db8::53]:5353\"",
+            )
+        })
+}
+
+fn network(text: &str) -> Result<IpNet, AcmeConfigError> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| {
+            error(
+                "acme.http01.allow_networks",
+                format!("{text:?}"),
+                "a network is an address and a prefix length, as in \"10.1.0.0/16\"",
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_port_80_the_systems_resolver_and_public_addresses_only() {
+        let settings = AcmeConfig::default().check().unwrap();
+        assert_eq!(
+            (settings.external_account, settings.http01.port, settings.http01.attempts),
+            (ExternalAccount::Optional, 80, 3)
+        );
+        assert!(settings.http01.resolvers.is_empty());
+        assert!(settings.http01.networks.check("127.0.0.1".parse().unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_whole_section_is_read() {
+        let config: AcmeConfig = toml::from_str(
+            r#"
+            external_account = "required"
+            terms_of_service = "https://ca.example/terms"
+            [http01]
+            port = 5002
+            resolvers = ["192.0.2.53", "[2001:db8::53]:5353"]
+            allow_networks = ["10.0.0.0/8", "::1"]
+            "#,
+        )
+        .unwrap();
+        let settings = config.check().unwrap();
+        assert_eq!(
+            settings.http01.resolvers,
+            ["192.0.2.53:53".parse().unwrap(), "[2001:db8::53]:5353".parse().unwrap()]
+        );
+        assert!(settings.http01.networks.check("::1".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_with_its_key() {
+        for (toml, message) in [
+            (
+                "http01.port = 0",
+                "acme.http01.port = 0 can't be used: a port is 1 to 65535; 80 is the standard's",
+            ),
+            (
+                "http01.attempts = 0",
+                "acme.http01.attempts = 0 can't be used: it must be 1 to 10",
+            ),
+            (
+                r#"http01.resolvers = ["dns.example"]"#,
+                "acme.http01.resolvers = \"dns.example\" can't be used: a resolver is an address with or without a port, as in \"192.0.2.53\" or \"[2001:db8::53]:5353\"",
+            ),
+            (
+                r#"http01.allow_networks = ["10.0.0.0/33"]"#,
+                "acme.http01.allow_networks = \"10.0.0.0/33\" can't be used: a network is an address and a prefix length, as in \"10.1.0.0/16\"",
+            ),
+            (
+                r#"terms_of_service = "terms""#,
+                "acme.terms_of_service = \"terms\" can't be used: it must be an address on the web, as in \"https://ca.example/terms\"",
+            ),
+        ] {
+            let config: AcmeConfig = toml::from_str(toml).unwrap();
+            assert_eq!(config.check().unwrap_err().to_string(), message, "{toml}");
+        }
+        assert!(toml::from_str::<AcmeConfig>("http01.prot = 80").is_err());
+    }
+}
