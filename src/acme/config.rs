@@ -125,31 +125,69 @@ impl AcmeConfig {
 impl Http01Config {
     fn check(&self) -> Result<Http01Settings, AcmeConfigError> {
         if self.port == 0 {
-            return Err(error("acme.http01.port", "0", "a port is 1 to 65535; 80 is the standard's"));
+            return Err(error(
+                "acme.http01.port",
+                "0",
+                "a port is 1 to 65535; 80 is the standard's",
+            ));
         }
         Ok(Http01Settings {
             port: self.port,
-            resolvers: self.resolvers.iter().map(|text| resolver(text)).collect::<Result<_, _>>()?,
+            resolvers: self
+                .resolvers
+                .iter()
+                .map(|text| resolver(text))
+                .collect::<Result<_, _>>()?,
             networks: AllowedNetworks::new(
-                self.allow_networks.iter().map(|text| network(text)).collect::<Result<_, _>>()?,
+                self.allow_networks
+                    .iter()
+                    .map(|text| network(text))
+                    .collect::<Result<_, _>>()?,
             ),
-            attempts: u32::try_from(between("acme.http01.attempts", self.attempts.into(), 1, 10)?)
-                .expect("it is at most ten"),
-            retry: Duration::from_secs(between("acme.http01.retry_seconds", self.retry_seconds, 0, 60)?),
-            timeout: Duration::from_secs(between("acme.http01.timeout_seconds", self.timeout_seconds, 1, 60)?),
+            attempts: u32::try_from(between(
+                "acme.http01.attempts",
+                self.attempts.into(),
+                1,
+                10,
+            )?)
+            .expect("it is at most ten"),
+            retry: Duration::from_secs(between(
+                "acme.http01.retry_seconds",
+                self.retry_seconds,
+                0,
+                60,
+            )?),
+            timeout: Duration::from_secs(between(
+                "acme.http01.timeout_seconds",
+                self.timeout_seconds,
+                1,
+                60,
+            )?),
         })
     }
 }
 
-fn error(key: &'static str, value: impl Into<String>, reason: impl Into<String>) -> AcmeConfigError {
-    AcmeConfigError { key, value: value.into(), reason: reason.into() }
+fn error(
+    key: &'static str,
+    value: impl Into<String>,
+    reason: impl Into<String>,
+) -> AcmeConfigError {
+    AcmeConfigError {
+        key,
+        value: value.into(),
+        reason: reason.into(),
+    }
 }
 
 fn between(key: &'static str, value: u64, least: u64, most: u64) -> Result<u64, AcmeConfigError> {
     if (least..=most).contains(&value) {
         return Ok(value);
     }
-    Err(error(key, value.to_string(), format!("it must be {least} to {most}")))
+    Err(error(
+        key,
+        value.to_string(),
+        format!("it must be {least} to {most}"),
+    ))
 }
 
 fn page(key: &'static str, text: Option<&str>) -> Result<Option<Url>, AcmeConfigError> {
@@ -196,11 +234,21 @@ mod tests {
     fn the_default_is_port_80_the_systems_resolver_and_public_addresses_only() {
         let settings = AcmeConfig::default().check().unwrap();
         assert_eq!(
-            (settings.external_account, settings.http01.port, settings.http01.attempts),
+            (
+                settings.external_account,
+                settings.http01.port,
+                settings.http01.attempts
+            ),
             (ExternalAccount::Optional, 80, 3)
         );
         assert!(settings.http01.resolvers.is_empty());
-        assert!(settings.http01.networks.check("127.0.0.1".parse().unwrap()).is_err());
+        assert!(
+            settings
+                .http01
+                .networks
+                .check("127.0.0.1".parse().unwrap())
+                .is_err()
+        );
     }
 
     #[test]
@@ -219,9 +267,18 @@ mod tests {
         let settings = config.check().unwrap();
         assert_eq!(
             settings.http01.resolvers,
-            ["192.0.2.53:53".parse().unwrap(), "[2001:db8::53]:5353".parse().unwrap()]
+            [
+                "192.0.2.53:53".parse().unwrap(),
+                "[2001:db8::53]:5353".parse().unwrap()
+            ]
         );
-        assert!(settings.http01.networks.check("::1".parse().unwrap()).is_ok());
+        assert!(
+            settings
+                .http01
+                .networks
+                .check("::1".parse().unwrap())
+                .is_ok()
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::{
     jwk::Jwk,
     jws::{self, Flattened},
-    problem::Problem,
+    problem::{Problem, ProblemType},
 };
 
 /// A binding as it came, in form but not yet verified.
@@ -36,7 +36,11 @@ impl MacAlgorithm {
             "HS256" => Ok(Self::Hs256),
             "HS384" => Ok(Self::Hs384),
             "HS512" => Ok(Self::Hs512),
-            other => Err(jws::not_a_mac(other)),
+            other => Err(Problem::new(
+                ProblemType::BadSignatureAlgorithm,
+                format!("\"alg\" of the external account binding is {other:?}; it must be a MAC: HS256, HS384 or HS512"),
+            )
+            .with_algorithms(vec!["HS256", "HS384", "HS512"])),
         }
     }
 
@@ -70,7 +74,9 @@ impl ExternalAccountBinding {
             ));
         }
         let key_id = header.kid.ok_or_else(|| {
-            Problem::malformed("the external account binding has no \"kid\"; give the key id that you were handed")
+            Problem::malformed(
+                "the external account binding has no \"kid\"; give the key id that you were handed",
+            )
         })?;
         match header.url.as_deref() {
             Some(inner) if inner == url => {}
@@ -123,10 +129,11 @@ mod tests {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
     use super::*;
-    use crate::acme::problem::ProblemType;
 
-    const KEY: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
-    const OTHER: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"AAAAAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    const KEY: &str =
+        r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    const OTHER: &str =
+        r#"{"kty":"OKP","crv":"Ed25519","x":"AAAAAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     const URL: &str = "https://ca.example/acme/new-account";
     const MAC_KEY: &[u8] = b"thirty-two bytes of a shared key";
 
@@ -156,27 +163,47 @@ mod tests {
             ("HS512", hmac::HMAC_SHA512),
         ] {
             let protected = format!(r#"{{"alg":"{name}","kid":"ek1","url":"{URL}"}}"#);
-            let binding = ExternalAccountBinding::parse(
-                &binding(&protected, KEY, algorithm),
-                &key(),
-                URL,
-            )
-            .unwrap();
+            let binding =
+                ExternalAccountBinding::parse(&binding(&protected, KEY, algorithm), &key(), URL)
+                    .unwrap();
             assert_eq!(binding.key_id, "ek1");
             assert_eq!(binding.verify(MAC_KEY), Ok(()));
-            assert_eq!(binding.verify(b"another key"), Err(ExternalAccountBinding::refused()));
+            assert_eq!(
+                binding.verify(b"another key"),
+                Err(ExternalAccountBinding::refused())
+            );
         }
     }
 
     #[test]
     fn a_binding_of_another_key_or_url_or_with_a_nonce_is_refused() {
         let table = [
-            (format!(r#"{{"alg":"HS256","kid":"e","url":"{URL}"}}"#), OTHER, "another key"),
-            (r#"{"alg":"HS256","kid":"e","url":"https://ca.example/other"}"#.into(), KEY, "must be the request's"),
+            (
+                format!(r#"{{"alg":"HS256","kid":"e","url":"{URL}"}}"#),
+                OTHER,
+                "another key",
+            ),
+            (
+                r#"{"alg":"HS256","kid":"e","url":"https://ca.example/other"}"#.into(),
+                KEY,
+                "must be the request's",
+            ),
             (r#"{"alg":"HS256","kid":"e"}"#.into(), KEY, "has no \"url\""),
-            (format!(r#"{{"alg":"HS256","kid":"e","url":"{URL}","nonce":"n"}}"#), KEY, "\"nonce\""),
-            (format!(r#"{{"alg":"HS256","kid":"e","url":"{URL}","jwk":{KEY}}}"#), KEY, "\"jwk\""),
-            (format!(r#"{{"alg":"HS256","url":"{URL}"}}"#), KEY, "no \"kid\""),
+            (
+                format!(r#"{{"alg":"HS256","kid":"e","url":"{URL}","nonce":"n"}}"#),
+                KEY,
+                "\"nonce\"",
+            ),
+            (
+                format!(r#"{{"alg":"HS256","kid":"e","url":"{URL}","jwk":{KEY}}}"#),
+                KEY,
+                "\"jwk\"",
+            ),
+            (
+                format!(r#"{{"alg":"HS256","url":"{URL}"}}"#),
+                KEY,
+                "no \"kid\"",
+            ),
         ];
         for (protected, payload, part) in table {
             let problem = ExternalAccountBinding::parse(
@@ -202,7 +229,10 @@ mod tests {
             .unwrap_err();
             assert_eq!(
                 (problem.kind, problem.algorithms),
-                (ProblemType::BadSignatureAlgorithm, vec!["HS256", "HS384", "HS512"])
+                (
+                    ProblemType::BadSignatureAlgorithm,
+                    vec!["HS256", "HS384", "HS512"]
+                )
             );
         }
     }

@@ -9,7 +9,6 @@ mod redirect_tls;
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
     time::Duration,
 };
 
@@ -69,7 +68,9 @@ pub struct Http01 {
 #[derive(Debug, thiserror::Error)]
 pub enum Http01SetUpError {
     /// The system's resolver configuration can't be read, or the given one can't be used.
-    #[error("the DNS resolver can't be set up: {0}; name one under [acme.http01], as in resolvers = [\"192.0.2.53:53\"]")]
+    #[error(
+        "the DNS resolver can't be set up: {0}; name one under [acme.http01], as in resolvers = [\"192.0.2.53:53\"]"
+    )]
     Resolver(#[from] NetError),
     /// TLS can't be set up.
     #[error("TLS for redirects can't be set up: {0}")]
@@ -128,10 +129,15 @@ impl Http01 {
             Identifier::Ip(IpAddr::V4(address)) => address.to_string(),
             Identifier::Ip(IpAddr::V6(address)) => format!("[{address}]"),
             Identifier::PermanentIdentifier(_) => {
-                return Err(refused("a permanent identifier can't be validated by http-01"));
+                return Err(refused(
+                    "a permanent identifier can't be validated by http-01",
+                ));
             }
         };
-        let url = format!("http://{host}:{}/.well-known/acme-challenge/{token}", self.port);
+        let url = format!(
+            "http://{host}:{}/.well-known/acme-challenge/{token}",
+            self.port
+        );
         let url = Url::parse(&url).map_err(|error| refused(format!("{url}: {error}")))?;
         timeout(self.timeout, self.fetch_and_compare(url, key_authorization))
             .await
@@ -170,14 +176,20 @@ impl Http01 {
 
     /// Where a redirect leads, if it may be followed.
     fn follow(&self, from: &Url, location: &str) -> Result<Url, ValidationFailure> {
-        let to = from
-            .join(location)
-            .map_err(|error| incorrect(format!("{from} redirects to {location:?}, which is no URL: {error}")))?;
+        let to = from.join(location).map_err(|error| {
+            incorrect(format!(
+                "{from} redirects to {location:?}, which is no URL: {error}"
+            ))
+        })?;
         if !matches!(to.scheme(), "http" | "https") {
-            return Err(refused(format!("{from} redirects to {to}; only http and https are followed")));
+            return Err(refused(format!(
+                "{from} redirects to {to}; only http and https are followed"
+            )));
         }
         if !to.username().is_empty() || to.password().is_some() {
-            return Err(refused(format!("{from} redirects to a URL with a user name, which is not followed")));
+            return Err(refused(format!(
+                "{from} redirects to a URL with a user name, which is not followed"
+            )));
         }
         match to.port_or_known_default() {
             Some(port) if [80, 443, self.port].contains(&port) => Ok(to),
@@ -244,19 +256,26 @@ impl Http01 {
     async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, ValidationFailure> {
         // With the dot at its end, the name is looked up as it is and no search domain is added.
         let absolute = format!("{}.", name.trim_end_matches('.'));
-        let found = self.resolver.lookup_ip(absolute.as_str()).await.map_err(|error| {
-            let reason = match &error {
-                NetError::Dns(DnsError::NoRecordsFound(none)) => {
-                    format!("it has no A or AAAA record ({})", none.response_code)
-                }
-                NetError::Timeout => "the resolver did not answer in time".to_owned(),
-                other => {
-                    tracing::info!(name, error = %other, "a name could not be resolved");
-                    "the look-up failed".to_owned()
-                }
-            };
-            failure(ValidationFailureKind::Dns, format!("{name} can't be resolved: {reason}"))
-        })?;
+        let found = self
+            .resolver
+            .lookup_ip(absolute.as_str())
+            .await
+            .map_err(|error| {
+                let reason = match &error {
+                    NetError::Dns(DnsError::NoRecordsFound(none)) => {
+                        format!("it has no A or AAAA record ({})", none.response_code)
+                    }
+                    NetError::Timeout => "the resolver did not answer in time".to_owned(),
+                    other => {
+                        tracing::info!(name, error = %other, "a name could not be resolved");
+                        "the look-up failed".to_owned()
+                    }
+                };
+                failure(
+                    ValidationFailureKind::Dns,
+                    format!("{name} can't be resolved: {reason}"),
+                )
+            })?;
         Ok(found.iter().collect())
     }
 }
@@ -273,17 +292,25 @@ async fn connect(url: &Url, addresses: &[SocketAddr]) -> Result<TcpStream, Valid
         match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = format!("{address}: {}", error.kind()),
-            Err(_) => last = format!("{address}: no connection within {} seconds", CONNECT_TIMEOUT.as_secs()),
+            Err(_) => {
+                last = format!(
+                    "{address}: no connection within {} seconds",
+                    CONNECT_TIMEOUT.as_secs()
+                )
+            }
         }
     }
-    Err(connection(format!("could not connect to fetch {url}: {last}")))
+    Err(connection(format!(
+        "could not connect to fetch {url}: {last}"
+    )))
 }
 
 async fn exchange(
     url: &Url,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) -> Result<Answer, ValidationFailure> {
-    let broken = |error: hyper::Error| connection(format!("{url}: the exchange broke off: {error}"));
+    let broken =
+        |error: hyper::Error| connection(format!("{url}: the exchange broke off: {error}"));
     let (mut sender, driver) = http1::Builder::new()
         .max_buf_size(MAX_HEAD_BYTES)
         .handshake(TokioIo::new(stream))
@@ -334,7 +361,10 @@ async fn exchange(
 }
 
 fn failure(kind: ValidationFailureKind, detail: impl Into<String>) -> ValidationFailure {
-    ValidationFailure { kind, detail: detail.into() }
+    ValidationFailure {
+        kind,
+        detail: detail.into(),
+    }
 }
 
 fn connection(detail: impl Into<String>) -> ValidationFailure {

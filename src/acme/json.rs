@@ -25,8 +25,9 @@ pub fn object<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Proble
             "the {what} nests objects or arrays deeper than {MAX_JSON_DEPTH} at byte {offset}; ACME never needs more than four"
         )));
     }
-    serde_json::from_slice(bytes)
-        .map_err(|error| Problem::malformed(format!("the {what} is not what it should be: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| {
+        Problem::malformed(format!("the {what} is not what it should be: {error}"))
+    })
 }
 
 /// The offset of the bracket that goes too deep.
@@ -56,7 +57,13 @@ mod tests {
 
     #[test]
     fn json_that_is_too_deep_is_refused_before_it_is_read() {
-        let nested = |depth: usize| format!("{{\"a\":{}1{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+        let nested = |depth: usize| {
+            format!(
+                "{{\"a\":{}1{}}}",
+                "[".repeat(depth - 1),
+                "]".repeat(depth - 1)
+            )
+        };
         assert!(object::<serde_json::Value>(nested(MAX_JSON_DEPTH).as_bytes(), "body").is_ok());
         assert_eq!(
             object::<serde_json::Value>(nested(MAX_JSON_DEPTH + 1).as_bytes(), "body")
@@ -75,7 +82,9 @@ mod tests {
     #[test]
     fn trailing_data_is_refused_with_its_place() {
         assert_eq!(
-            object::<serde_json::Value>(b"{} {}", "body").unwrap_err().detail,
+            object::<serde_json::Value>(b"{} {}", "body")
+                .unwrap_err()
+                .detail,
             "the body is not what it should be: trailing characters at line 1 column 4"
         );
     }

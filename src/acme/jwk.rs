@@ -10,9 +10,11 @@ use aws_lc_rs::{
     signature::{self, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
+use portcullis_ca::key::{KeyAlgorithm, PublicKey};
+use serde::Deserialize;
 
 use super::problem::{Problem, ProblemType};
+use crate::domain::account::Thumbprint;
 
 /// The smallest and the largest RSA modulus in bits. Above it, verifying costs too much for a request that anyone can send.
 pub const RSA_MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
@@ -69,7 +71,13 @@ pub enum SignatureAlgorithm {
 
 impl SignatureAlgorithm {
     /// Every algorithm, the best first.
-    pub const ALL: [Self; 5] = [Self::Es256, Self::Es384, Self::Es512, Self::EdDsa, Self::Rs256];
+    pub const ALL: [Self; 5] = [
+        Self::Es256,
+        Self::Es384,
+        Self::Es512,
+        Self::EdDsa,
+        Self::Rs256,
+    ];
 
     /// As it stands in `alg`.
     #[must_use]
@@ -88,16 +96,19 @@ impl SignatureAlgorithm {
     /// # Errors
     /// `badSignatureAlgorithm` with the list of those that would do (RFC 8555 section 6.2).
     pub fn from_name(name: &str) -> Result<Self, Problem> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name).ok_or_else(|| {
-            Problem::new(
-                ProblemType::BadSignatureAlgorithm,
-                format!(
-                    "\"alg\" is {name:?}; a request is signed with {}",
-                    Self::names().join(", ")
-                ),
-            )
-            .with_algorithms(Self::names())
-        })
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.name() == name)
+            .ok_or_else(|| {
+                Problem::new(
+                    ProblemType::BadSignatureAlgorithm,
+                    format!(
+                        "\"alg\" is {name:?}; a request is signed with {}",
+                        Self::names().join(", ")
+                    ),
+                )
+                .with_algorithms(Self::names())
+            })
     }
 
     /// The names of all.
@@ -161,7 +172,9 @@ impl Jwk {
                     .into_iter()
                     .find(|curve| curve.name() == name)
                     .ok_or_else(|| {
-                        bad_key(format!("the curve {name:?} is not accepted; use P-256, P-384 or P-521"))
+                        bad_key(format!(
+                            "the curve {name:?} is not accepted; use P-256, P-384 or P-521"
+                        ))
                     })?;
                 let mut point = vec![0x04];
                 point.extend(bytes(read.x.as_deref(), "x", Some(curve.coordinate_len()))?);
@@ -169,8 +182,12 @@ impl Jwk {
                 Ok(Self::Ec { curve, point })
             }
             "OKP" => match member(read.crv.as_deref(), "crv")? {
-                "Ed25519" => Ok(Self::Ed25519 { x: bytes(read.x.as_deref(), "x", Some(32))? }),
-                other => Err(bad_key(format!("the curve {other:?} is not accepted; use Ed25519"))),
+                "Ed25519" => Ok(Self::Ed25519 {
+                    x: bytes(read.x.as_deref(), "x", Some(32))?,
+                }),
+                other => Err(bad_key(format!(
+                    "the curve {other:?} is not accepted; use Ed25519"
+                ))),
             },
             "RSA" => Self::rsa(
                 bytes(read.n.as_deref(), "n", None)?,
@@ -184,7 +201,9 @@ impl Jwk {
 
     fn rsa(n: Vec<u8>, e: Vec<u8>) -> Result<Self, Problem> {
         let Some(first) = n.first().filter(|first| **first != 0) else {
-            return Err(bad_key("\"n\" starts with a zero byte; write it without (RFC 7518 section 6.3.1.1)"));
+            return Err(bad_key(
+                "\"n\" starts with a zero byte; write it without (RFC 7518 section 6.3.1.1)",
+            ));
         };
         let bits = n.len() * 8 - first.leading_zeros() as usize;
         if !RSA_MODULUS_BITS.contains(&bits) {
@@ -197,9 +216,13 @@ impl Jwk {
         if n.last().is_none_or(|last| last % 2 == 0) {
             return Err(bad_key("the RSA modulus is even"));
         }
-        let exponent = e.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
+        let exponent = e
+            .iter()
+            .fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
         if e.first() == Some(&0) || e.len() > 4 || exponent < 65537 || exponent % 2 == 0 {
-            return Err(bad_key("the RSA exponent must be odd, at least 65537 and of at most 32 bits; use 65537"));
+            return Err(bad_key(
+                "the RSA exponent must be odd, at least 65537 and of at most 32 bits; use 65537",
+            ));
         }
         Ok(Self::Rsa { n, e })
     }
@@ -208,9 +231,15 @@ impl Jwk {
     #[must_use]
     pub const fn algorithm(&self) -> SignatureAlgorithm {
         match self {
-            Self::Ec { curve: Curve::P256, .. } => SignatureAlgorithm::Es256,
-            Self::Ec { curve: Curve::P384, .. } => SignatureAlgorithm::Es384,
-            Self::Ec { curve: Curve::P521, .. } => SignatureAlgorithm::Es512,
+            Self::Ec {
+                curve: Curve::P256, ..
+            } => SignatureAlgorithm::Es256,
+            Self::Ec {
+                curve: Curve::P384, ..
+            } => SignatureAlgorithm::Es384,
+            Self::Ec {
+                curve: Curve::P521, ..
+            } => SignatureAlgorithm::Es512,
             Self::Ed25519 { .. } => SignatureAlgorithm::EdDsa,
             Self::Rsa { .. } => SignatureAlgorithm::Rs256,
         }
@@ -231,7 +260,10 @@ impl Jwk {
             let right = self.algorithm().name();
             return Err(Problem::new(
                 ProblemType::BadSignatureAlgorithm,
-                format!("\"alg\" is {}, but this key signs with {right}", algorithm.name()),
+                format!(
+                    "\"alg\" is {}, but this key signs with {right}",
+                    algorithm.name()
+                ),
             )
             .with_algorithms(vec![right]));
         }
@@ -279,10 +311,33 @@ impl Jwk {
         }
     }
 
-    /// The SHA-256 thumbprint (RFC 7638), base64url. It names the key, and stands in every key authorization.
+    /// The key as it is kept with an account.
     #[must_use]
-    pub fn thumbprint(&self) -> String {
-        URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, self.canonical_json().as_bytes()))
+    pub fn to_value(&self) -> serde_json::Value {
+        serde_json::from_str(&self.canonical_json()).expect("canonical JSON is JSON")
+    }
+
+    /// The SHA-256 thumbprint (RFC 7638). It names the key, and stands in every key authorization.
+    #[must_use]
+    pub fn thumbprint(&self) -> Thumbprint {
+        let digest = digest::digest(&digest::SHA256, self.canonical_json().as_bytes());
+        Thumbprint(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+    }
+
+    /// The key of a certificate or a CSR. None, if its point is compressed, as no account's key is.
+    #[must_use]
+    pub fn from_public_key(key: &PublicKey) -> Option<Self> {
+        let info = key.subject_public_key_info();
+        let (prefix, curve) = match key.algorithm() {
+            KeyAlgorithm::P256 => (P256_PREFIX, Some(Curve::P256)),
+            KeyAlgorithm::P384 => (P384_PREFIX, Some(Curve::P384)),
+            KeyAlgorithm::Ed25519 => (ED25519_PREFIX, None),
+        };
+        let bits = info.strip_prefix(prefix)?.to_vec();
+        Some(match curve {
+            Some(curve) => Self::Ec { curve, point: bits },
+            None => Self::Ed25519 { x: bits },
+        })
     }
 }
 
@@ -292,13 +347,18 @@ impl fmt::Debug for Jwk {
     }
 }
 
-impl Serialize for Jwk {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serde_json::from_str::<serde_json::Value>(&self.canonical_json())
-            .map_err(serde::ser::Error::custom)?
-            .serialize(serializer)
-    }
-}
+/// What stands before the bits of a key in a SubjectPublicKeyInfo (RFC 5480, RFC 8410), the point being uncompressed.
+const P256_PREFIX: &[u8] = &[
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+const P384_PREFIX: &[u8] = &[
+    0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b,
+    0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00,
+];
+const ED25519_PREFIX: &[u8] = &[
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
 
 fn bad_key(detail: impl Into<String>) -> Problem {
     Problem::new(ProblemType::BadPublicKey, detail)
@@ -309,9 +369,13 @@ fn member<'a>(value: Option<&'a str>, name: &str) -> Result<&'a str, Problem> {
 }
 
 fn bytes(value: Option<&str>, name: &str, length: Option<usize>) -> Result<Vec<u8>, Problem> {
-    let bytes = URL_SAFE_NO_PAD.decode(member(value, name)?).map_err(|error| {
-        Problem::malformed(format!("{name:?} of \"jwk\" is not base64url without padding: {error}"))
-    })?;
+    let bytes = URL_SAFE_NO_PAD
+        .decode(member(value, name)?)
+        .map_err(|error| {
+            Problem::malformed(format!(
+                "{name:?} of \"jwk\" is not base64url without padding: {error}"
+            ))
+        })?;
     match length {
         Some(length) if bytes.len() != length => Err(bad_key(format!(
             "{name:?} of \"jwk\" has {} bytes; this key type has {length} (with leading zeros)",
@@ -337,7 +401,13 @@ mod tests {
             (RFC_7638, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"),
             (RFC_8037, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"),
         ] {
-            assert_eq!(Jwk::from_json(key.as_bytes()).unwrap().thumbprint(), thumbprint);
+            assert_eq!(
+                Jwk::from_json(key.as_bytes())
+                    .unwrap()
+                    .thumbprint()
+                    .to_base64url(),
+                thumbprint
+            );
         }
     }
 
@@ -346,14 +416,21 @@ mod tests {
         let key = Jwk::from_json(RFC_8037.as_bytes()).unwrap();
         let message = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
         let mut signature = URL_SAFE_NO_PAD.decode("hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg").unwrap();
-        assert_eq!(key.verify(SignatureAlgorithm::EdDsa, message, &signature), Ok(()));
+        assert_eq!(
+            key.verify(SignatureAlgorithm::EdDsa, message, &signature),
+            Ok(())
+        );
         signature[3] ^= 1;
         assert_eq!(
-            key.verify(SignatureAlgorithm::EdDsa, message, &signature).unwrap_err().kind,
+            key.verify(SignatureAlgorithm::EdDsa, message, &signature)
+                .unwrap_err()
+                .kind,
             ProblemType::Unauthorized
         );
         assert_eq!(
-            key.verify(SignatureAlgorithm::Es256, message, &signature).unwrap_err().algorithms,
+            key.verify(SignatureAlgorithm::Es256, message, &signature)
+                .unwrap_err()
+                .algorithms,
             ["EdDSA"]
         );
     }
@@ -364,19 +441,43 @@ mod tests {
         let rsa = |bits: usize, e: &str| {
             let mut n = vec![0xff; bits / 8];
             n[0] = 0x80;
-            format!(r#"{{"kty":"RSA","n":"{}","e":"{e}"}}"#, URL_SAFE_NO_PAD.encode(n))
+            format!(
+                r#"{{"kty":"RSA","n":"{}","e":"{e}"}}"#,
+                URL_SAFE_NO_PAD.encode(n)
+            )
         };
         assert!(Jwk::from_json(rsa(2048, "AQAB").as_bytes()).is_ok());
         let table = [
-            (r#"{"kty":"oct","k":"AAAA"}"#.to_owned(), ProblemType::BadPublicKey),
-            (r#"{"kty":"oct"}"#.to_owned(), ProblemType::BadPublicKey),
-            (r#"{"kty":"EC","crv":"secp256k1","x":"","y":""}"#.to_owned(), ProblemType::BadPublicKey),
-            (r#"{"kty":"EC","crv":"P-256","x":"AAAA","y":"AAAA"}"#.to_owned(), ProblemType::BadPublicKey),
-            (r#"{"kty":"EC","crv":"P-256","x":"AAAA=","y":"AAAA"}"#.to_owned(), ProblemType::Malformed),
-            (format!(r#"{{"kty":"EC","crv":"P-256","x":"{}"}}"#, zeros(32)), ProblemType::Malformed),
-            (format!(r#"{{"kty":"OKP","crv":"X25519","x":"{}"}}"#, zeros(32)), ProblemType::BadPublicKey),
             (
-                format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{0}","d":"{0}"}}"#, zeros(32)),
+                r#"{"kty":"oct","k":"AAAA"}"#.to_owned(),
+                ProblemType::BadPublicKey,
+            ),
+            (r#"{"kty":"oct"}"#.to_owned(), ProblemType::BadPublicKey),
+            (
+                r#"{"kty":"EC","crv":"secp256k1","x":"","y":""}"#.to_owned(),
+                ProblemType::BadPublicKey,
+            ),
+            (
+                r#"{"kty":"EC","crv":"P-256","x":"AAAA","y":"AAAA"}"#.to_owned(),
+                ProblemType::BadPublicKey,
+            ),
+            (
+                r#"{"kty":"EC","crv":"P-256","x":"AAAA=","y":"AAAA"}"#.to_owned(),
+                ProblemType::Malformed,
+            ),
+            (
+                format!(r#"{{"kty":"EC","crv":"P-256","x":"{}"}}"#, zeros(32)),
+                ProblemType::Malformed,
+            ),
+            (
+                format!(r#"{{"kty":"OKP","crv":"X25519","x":"{}"}}"#, zeros(32)),
+                ProblemType::BadPublicKey,
+            ),
+            (
+                format!(
+                    r#"{{"kty":"OKP","crv":"Ed25519","x":"{0}","d":"{0}"}}"#,
+                    zeros(32)
+                ),
                 ProblemType::BadPublicKey,
             ),
             (rsa(1024, "AQAB"), ProblemType::BadPublicKey),
@@ -384,19 +485,58 @@ mod tests {
             (rsa(2048, "Aw"), ProblemType::BadPublicKey),
             (rsa(2048, "AQAA"), ProblemType::BadPublicKey),
             (r#"{"n":"AQAB"}"#.to_owned(), ProblemType::Malformed),
-            (r#"{"kty":"RSA","kty":"EC"}"#.to_owned(), ProblemType::Malformed),
+            (
+                r#"{"kty":"RSA","kty":"EC"}"#.to_owned(),
+                ProblemType::Malformed,
+            ),
             ("[]".to_owned(), ProblemType::Malformed),
         ];
         for (json, kind) in table {
-            assert_eq!(Jwk::from_json(json.as_bytes()).unwrap_err().kind, kind, "{json}");
+            assert_eq!(
+                Jwk::from_json(json.as_bytes()).unwrap_err().kind,
+                kind,
+                "{json}"
+            );
         }
     }
 
     #[test]
+    fn the_key_of_a_certificate_is_the_same_key_as_a_jwk() {
+        use aws_lc_rs::signature::{EcdsaKeyPair, KeyPair as _};
+        use portcullis_ca::key::{Signer as _, SigningKey};
+        for (algorithm, signing) in [
+            (
+                KeyAlgorithm::P256,
+                &signature::ECDSA_P256_SHA256_FIXED_SIGNING,
+            ),
+            (
+                KeyAlgorithm::P384,
+                &signature::ECDSA_P384_SHA384_FIXED_SIGNING,
+            ),
+        ] {
+            let key = SigningKey::generate(algorithm).unwrap();
+            let pair = EcdsaKeyPair::from_pkcs8(signing, &key.to_pkcs8_der()).unwrap();
+            let Some(Jwk::Ec { point, .. }) = Jwk::from_public_key(key.public_key()) else {
+                panic!("{algorithm:?}")
+            };
+            assert_eq!(point, pair.public_key().as_ref());
+        }
+        let key = SigningKey::generate(KeyAlgorithm::Ed25519).unwrap();
+        assert!(
+            matches!(Jwk::from_public_key(key.public_key()), Some(Jwk::Ed25519 { x }) if x.len() == 32)
+        );
+    }
+
+    #[test]
     fn a_point_that_is_not_on_the_curve_verifies_nothing() {
-        let key = Jwk::Ec { curve: Curve::P256, point: [vec![4], vec![1; 64]].concat() };
+        let key = Jwk::Ec {
+            curve: Curve::P256,
+            point: [vec![4], vec![1; 64]].concat(),
+        };
         assert_eq!(
-            key.verify(SignatureAlgorithm::Es256, b"message", &[1; 64]).unwrap_err().kind,
+            key.verify(SignatureAlgorithm::Es256, b"message", &[1; 64])
+                .unwrap_err()
+                .kind,
             ProblemType::Unauthorized
         );
     }

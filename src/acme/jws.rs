@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::{
     json,
     jwk::{Jwk, SignatureAlgorithm},
-    problem::{Problem, ProblemType},
+    problem::Problem,
 };
 
 /// The largest request body in bytes. A CSR with 100 names and an RSA-4096 key is 10 KiB in base64url.
@@ -71,7 +71,9 @@ impl Payload {
     /// `malformed` when it is empty or not of this form.
     pub fn object<T: serde::de::DeserializeOwned>(&self) -> Result<T, Problem> {
         if self.is_empty() {
-            return Err(Problem::malformed("the payload is empty; a JSON object is expected here"));
+            return Err(Problem::malformed(
+                "the payload is empty; a JSON object is expected here",
+            ));
         }
         json::object(&self.0, "payload")
     }
@@ -118,8 +120,10 @@ impl Flattened {
                 "the {what} has an unprotected \"header\"; put everything into \"protected\" (RFC 8555 section 6.2)"
             )));
         }
-        let header: ProtectedHeader =
-            json::object(&decode(&flattened.protected, "protected")?, "protected header")?;
+        let header: ProtectedHeader = json::object(
+            &decode(&flattened.protected, "protected")?,
+            "protected header",
+        )?;
         if header.b64.is_some() {
             return Err(Problem::malformed(
                 "\"b64\" is in the protected header; the payload must be base64url, so leave it out (RFC 8555 section 6.2)",
@@ -163,7 +167,9 @@ impl Jws {
             }
         };
         let url = header.url.ok_or_else(|| {
-            Problem::malformed("the protected header has no \"url\"; give the URL that the request is sent to")
+            Problem::malformed(
+                "the protected header has no \"url\"; give the URL that the request is sent to",
+            )
         })?;
         Ok(Self {
             algorithm,
@@ -198,20 +204,13 @@ pub(super) fn decode(text: &str, member: &str) -> Result<Vec<u8>, Problem> {
     })
 }
 
-/// Compares two secrets' worth of bytes: here for MACs.
-pub(super) fn not_a_mac(algorithm: &str) -> Problem {
-    Problem::new(
-        ProblemType::BadSignatureAlgorithm,
-        format!("\"alg\" of the external account binding is {algorithm:?}; it must be a MAC: HS256, HS384 or HS512"),
-    )
-    .with_algorithms(vec!["HS256", "HS384", "HS512"])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::acme::problem::ProblemType;
 
-    const KEY: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    const KEY: &str =
+        r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
     fn body(protected: &str) -> String {
         format!(
@@ -230,7 +229,12 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            (jws.algorithm, jws.key.clone(), jws.nonce.as_deref(), jws.url.as_str()),
+            (
+                jws.algorithm,
+                jws.key.clone(),
+                jws.nonce.as_deref(),
+                jws.url.as_str()
+            ),
             (
                 SignatureAlgorithm::EdDsa,
                 KeyReference::Jwk(Jwk::from_json(KEY.as_bytes()).unwrap()),
@@ -249,9 +253,21 @@ mod tests {
             ("[]", Malformed, "no JSON object"),
             ("{", Malformed, "line 1 column 1"),
             ("{}", Malformed, "missing field `protected`"),
-            (r#"{"protected":"","payload":"","signature":""}"#, Malformed, "protected header"),
-            (r#"{"protected":1,"payload":"","signature":""}"#, Malformed, "invalid type"),
-            (&format!(r#"{{"protected":"{ok}","payload":"","signature":""}} x"#), Malformed, "trailing"),
+            (
+                r#"{"protected":"","payload":"","signature":""}"#,
+                Malformed,
+                "protected header",
+            ),
+            (
+                r#"{"protected":1,"payload":"","signature":""}"#,
+                Malformed,
+                "invalid type",
+            ),
+            (
+                &format!(r#"{{"protected":"{ok}","payload":"","signature":""}} x"#),
+                Malformed,
+                "trailing",
+            ),
             (
                 &format!(r#"{{"protected":"{ok}","payload":"","signature":"","header":{{}}}}"#),
                 Malformed,
@@ -262,24 +278,76 @@ mod tests {
                 Malformed,
                 "\"signatures\"",
             ),
-            (&format!(r#"{{"protected":"{ok}","payload":"e30=","signature":""}}"#), Malformed, "\"payload\""),
-            (&format!(r#"{{"protected":"{ok}","payload":"e31","signature":""}}"#), Malformed, "\"payload\""),
-            (&format!(r#"{{"protected":"{ok}","payload":"e30","signature":"A+/A"}}"#), Malformed, "\"signature\""),
             (
-                &format!(r#"{{"protected":"{ok}","protected":"{ok}","payload":"","signature":""}}"#),
+                &format!(r#"{{"protected":"{ok}","payload":"e30=","signature":""}}"#),
+                Malformed,
+                "\"payload\"",
+            ),
+            (
+                &format!(r#"{{"protected":"{ok}","payload":"e31","signature":""}}"#),
+                Malformed,
+                "\"payload\"",
+            ),
+            (
+                &format!(r#"{{"protected":"{ok}","payload":"e30","signature":"A+/A"}}"#),
+                Malformed,
+                "\"signature\"",
+            ),
+            (
+                &format!(
+                    r#"{{"protected":"{ok}","protected":"{ok}","payload":"","signature":""}}"#
+                ),
                 Malformed,
                 "duplicate field",
             ),
-            (&body(r#"{"kid":"k","url":"u"}"#), Malformed, "missing field `alg`"),
-            (&body(r#"{"alg":"none","kid":"k","url":"u"}"#), BadSignatureAlgorithm, "\"none\""),
-            (&body(r#"{"alg":"HS256","kid":"k","url":"u"}"#), BadSignatureAlgorithm, "\"HS256\""),
-            (&body(r#"{"alg":"RS1","kid":"k","url":"u"}"#), BadSignatureAlgorithm, "\"RS1\""),
+            (
+                &body(r#"{"kid":"k","url":"u"}"#),
+                Malformed,
+                "missing field `alg`",
+            ),
+            (
+                &body(r#"{"alg":"none","kid":"k","url":"u"}"#),
+                BadSignatureAlgorithm,
+                "\"none\"",
+            ),
+            (
+                &body(r#"{"alg":"HS256","kid":"k","url":"u"}"#),
+                BadSignatureAlgorithm,
+                "\"HS256\"",
+            ),
+            (
+                &body(r#"{"alg":"RS1","kid":"k","url":"u"}"#),
+                BadSignatureAlgorithm,
+                "\"RS1\"",
+            ),
             (&body(r#"{"alg":"ES256","url":"u"}"#), Malformed, "neither"),
-            (&body(&format!(r#"{{"alg":"EdDSA","url":"u","kid":"k","jwk":{KEY}}}"#)), Malformed, "both"),
-            (&body(r#"{"alg":"ES256","kid":"k"}"#), Malformed, "no \"url\""),
-            (&body(r#"{"alg":"ES256","kid":"k","url":"u","crit":["exp"]}"#), Malformed, "exp"),
-            (&body(r#"{"alg":"ES256","kid":"k","url":"u","b64":false}"#), Malformed, "\"b64\""),
-            (&body(r#"{"alg":"ES256","url":"u","jwk":{"kty":"oct"}}"#), BadPublicKey, "\"oct\""),
+            (
+                &body(&format!(
+                    r#"{{"alg":"EdDSA","url":"u","kid":"k","jwk":{KEY}}}"#
+                )),
+                Malformed,
+                "both",
+            ),
+            (
+                &body(r#"{"alg":"ES256","kid":"k"}"#),
+                Malformed,
+                "no \"url\"",
+            ),
+            (
+                &body(r#"{"alg":"ES256","kid":"k","url":"u","crit":["exp"]}"#),
+                Malformed,
+                "exp",
+            ),
+            (
+                &body(r#"{"alg":"ES256","kid":"k","url":"u","b64":false}"#),
+                Malformed,
+                "\"b64\"",
+            ),
+            (
+                &body(r#"{"alg":"ES256","url":"u","jwk":{"kty":"oct"}}"#),
+                BadPublicKey,
+                "\"oct\"",
+            ),
         ];
         for (body, kind, part) in table {
             let problem = Jws::parse(body.as_bytes()).unwrap_err();

@@ -9,3 +9,4 @@ pub mod jwk;
 pub mod jws;
 pub mod nonce;
 pub mod problem;
+pub mod urls;

@@ -130,7 +130,12 @@ struct Window {
 
 impl Window {
     fn new(capacity: u64) -> Self {
-        Self { first: 0, next: 0, words: VecDeque::new(), capacity }
+        Self {
+            first: 0,
+            next: 0,
+            words: VecDeque::new(),
+            capacity,
+        }
     }
 
     fn next(&mut self) -> u64 {
@@ -188,7 +193,14 @@ mod tests {
         let last = if changed.pop() == Some('A') { 'E' } else { 'A' };
         changed.push(last);
         let of_another = Nonces::new().unwrap().issue(NOW);
-        for bad in ["", "AAAA", "not base64!", &changed, &of_another, &format!("{good}=")] {
+        for bad in [
+            "",
+            "AAAA",
+            "not base64!",
+            &changed,
+            &of_another,
+            &format!("{good}="),
+        ] {
             assert_eq!(nonces.redeem(bad, NOW), Err(NonceError::Unknown), "{bad}");
         }
         assert_eq!(nonces.redeem(&good, NOW), Ok(()));
@@ -208,7 +220,10 @@ mod tests {
             let _ = nonces.issue(NOW);
         }
         assert_eq!(nonces.redeem(&early, NOW), Err(NonceError::Expired));
-        assert!(nonces.window.lock().words.len() <= 2, "the window must not grow");
+        assert!(
+            nonces.window.lock().words.len() <= 2,
+            "the window must not grow"
+        );
         let late = nonces.issue(NOW);
         assert_eq!(nonces.redeem(&late, NOW), Ok(()));
         assert_eq!(nonces.redeem(&late, NOW), Err(NonceError::Used));

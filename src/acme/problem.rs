@@ -7,7 +7,7 @@ use std::{fmt, time::Duration};
 
 use axum::{
     body::Body,
-    http::{HeaderValue, Response, StatusCode, header},
+    http::{HeaderName, HeaderValue, Response, StatusCode, header},
     response::IntoResponse,
 };
 use serde::Serialize;
@@ -29,8 +29,8 @@ pub struct Problem {
     pub subproblems: Vec<Subproblem>,
     /// When it makes sense to ask again.
     pub retry_after: Option<Duration>,
-    /// Where the object in question lies, if that is what the client needs to know.
-    pub location: Option<String>,
+    /// More fields of the answer's head, as in `Link` or `Location`.
+    pub fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The part of a problem that concerns one identifier (RFC 8555 section 6.7.1).
@@ -145,7 +145,7 @@ impl Problem {
             algorithms: Vec::new(),
             subproblems: Vec::new(),
             retry_after: None,
-            location: None,
+            fields: Vec::new(),
         }
     }
 
@@ -165,8 +165,10 @@ impl Problem {
     /// `unauthorized`; both are equally useless to someone who guesses, as identifiers have 122 random bits.
     #[must_use]
     pub fn not_found(what: &str) -> Self {
-        Self::malformed(format!("there is no such {what}; take its URL from the order or the Location header"))
-            .with_status(StatusCode::NOT_FOUND)
+        Self::malformed(format!(
+            "there is no such {what}; take its URL from the order or the Location header"
+        ))
+        .with_status(StatusCode::NOT_FOUND)
     }
 
     /// `serverInternal`, 500. What happened stays in the log.
@@ -206,10 +208,10 @@ impl Problem {
         self
     }
 
-    /// The same, pointing at an object.
+    /// The same with one more field in the answer's head.
     #[must_use]
-    pub fn with_location(mut self, location: String) -> Self {
-        self.location = Some(location);
+    pub fn with_field(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.fields.push((name, value));
         self
     }
 
@@ -266,7 +268,8 @@ impl std::error::Error for Problem {}
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
-        let body = serde_json::to_vec(&self.document()).expect("strings and numbers always serialise");
+        let body =
+            serde_json::to_vec(&self.document()).expect("strings and numbers always serialise");
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
@@ -275,11 +278,12 @@ impl IntoResponse for Problem {
             HeaderValue::from_static("application/problem+json"),
         );
         if let Some(wait) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+            headers.insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(wait.as_secs().max(1)),
+            );
         }
-        if let Some(location) = self.location.and_then(|url| HeaderValue::from_str(&url).ok()) {
-            headers.insert(header::LOCATION, location);
-        }
+        headers.extend(self.fields);
         response
     }
 }

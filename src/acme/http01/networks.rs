@@ -145,8 +145,18 @@ mod tests {
                 "{address}"
             );
         }
-        for address in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "2a00:1450::1"] {
-            assert_eq!(AllowedNetworks::default().check(address.parse().unwrap()), Ok(()), "{address}");
+        for address in [
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2606:4700::1111",
+            "2a00:1450::1",
+        ] {
+            assert_eq!(
+                AllowedNetworks::default().check(address.parse().unwrap()),
+                Ok(()),
+                "{address}"
+            );
         }
     }
 
@@ -155,7 +165,10 @@ mod tests {
         let networks = AllowedNetworks::new(vec!["127.0.0.0/8".parse().unwrap()]);
         assert_eq!(networks.check("127.0.0.5".parse().unwrap()), Ok(()));
         for address in ["10.0.0.1", "::1", "::ffff:127.0.0.5"] {
-            assert!(networks.check(address.parse().unwrap()).is_err(), "{address}");
+            assert!(
+                networks.check(address.parse().unwrap()).is_err(),
+                "{address}"
+            );
         }
     }
 }
