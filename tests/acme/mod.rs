@@ -1,1 +1,1 @@
-
+//! Tests of the ACME server: over HTTP, with requests signed here.
