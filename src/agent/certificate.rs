@@ -1,0 +1,172 @@
+//! What the agent reads from a certificate that it was given. It reads only: whether a chain is to be trusted is
+//! decided by whoever is shown the certificate.
+
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use time::OffsetDateTime;
+use x509_parser::{
+    extensions::GeneralName,
+    prelude::{FromDer, X509Certificate},
+};
+
+use super::digest::sha256;
+
+/// A certificate and what the agent needs to know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    der: CertificateDer<'static>,
+    serial: String,
+    not_before: OffsetDateTime,
+    not_after: OffsetDateTime,
+    public_key: Vec<u8>,
+    uris: Vec<String>,
+    names: Vec<String>,
+}
+
+impl Certificate {
+    /// Reads one certificate.
+    ///
+    /// # Errors
+    /// `der` is no X.509 certificate.
+    pub fn from_der(der: CertificateDer<'static>) -> Result<Self, CertificateError> {
+        let (rest, parsed) =
+            X509Certificate::from_der(&der).map_err(|_| CertificateError::Malformed)?;
+        if !rest.is_empty() {
+            return Err(CertificateError::Malformed);
+        }
+        let (mut uris, mut names) = (Vec::new(), Vec::new());
+        let subject = parsed
+            .subject_alternative_name()
+            .map_err(|_| CertificateError::Malformed)?;
+        for name in subject
+            .iter()
+            .flat_map(|extension| &extension.value.general_names)
+        {
+            match name {
+                GeneralName::URI(uri) => uris.push((*uri).to_owned()),
+                GeneralName::DNSName(dns) => names.push((*dns).to_owned()),
+                GeneralName::IPAddress(octets) => names.push(address(octets)),
+                // The enum is another crate's, and nothing else in a certificate matters to the agent.
+                _ => {}
+            }
+        }
+        let serial = hex::encode(parsed.raw_serial());
+        let validity = parsed.validity();
+        let (not_before, not_after) = (
+            validity.not_before.to_datetime(),
+            validity.not_after.to_datetime(),
+        );
+        let public_key = parsed.public_key().raw.to_vec();
+        Ok(Self {
+            serial,
+            not_before,
+            not_after,
+            public_key,
+            uris,
+            names,
+            der,
+        })
+    }
+
+    /// Reads all certificates of a PEM text, in their order.
+    ///
+    /// # Errors
+    /// There is none, or one is malformed.
+    pub fn chain_from_pem(pem: &[u8]) -> Result<Vec<Self>, CertificateError> {
+        let chain = CertificateDer::pem_slice_iter(pem)
+            .map(|der| {
+                der.map_err(|_| CertificateError::Pem)
+                    .and_then(Self::from_der)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if chain.is_empty() {
+            return Err(CertificateError::Pem);
+        }
+        Ok(chain)
+    }
+
+    /// The certificate as PEM (RFC 7468 section 5).
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        use base64::prelude::{BASE64_STANDARD, Engine};
+        let encoded = BASE64_STANDARD.encode(&self.der);
+        let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+        for start in (0..encoded.len()).step_by(64) {
+            pem.push_str(&encoded[start..encoded.len().min(start + 64)]);
+            pem.push('\n');
+        }
+        pem.push_str("-----END CERTIFICATE-----\n");
+        pem
+    }
+
+    /// The certificate's DER.
+    #[must_use]
+    pub const fn der(&self) -> &CertificateDer<'static> {
+        &self.der
+    }
+
+    /// The SHA-256 of the DER.
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        sha256(&self.der)
+    }
+
+    /// The serial number in hexadecimal.
+    #[must_use]
+    pub fn serial(&self) -> &str {
+        &self.serial
+    }
+
+    /// The first second in which it is valid.
+    #[must_use]
+    pub const fn not_before(&self) -> OffsetDateTime {
+        self.not_before
+    }
+
+    /// The last second in which it is valid.
+    #[must_use]
+    pub const fn not_after(&self) -> OffsetDateTime {
+        self.not_after
+    }
+
+    /// The DER of its SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7).
+    #[must_use]
+    pub fn public_key(&self) -> &[u8] {
+        &self.public_key
+    }
+
+    /// The SPIFFE ID that names its principal, if it has one.
+    #[must_use]
+    pub fn principal(&self) -> Option<&str> {
+        self.uris
+            .iter()
+            .map(String::as_str)
+            .find(|uri| uri.starts_with("spiffe://"))
+    }
+
+    /// Its DNS names and addresses.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+}
+
+fn address(octets: &[u8]) -> String {
+    if let Ok(four) = <[u8; 4]>::try_from(octets) {
+        std::net::Ipv4Addr::from(four).to_string()
+    } else if let Ok(sixteen) = <[u8; 16]>::try_from(octets) {
+        std::net::Ipv6Addr::from(sixteen).to_string()
+    } else {
+        format!("malformed address {}", hex::encode(octets))
+    }
+}
+
+/// Why a certificate can't be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// There is no PEM block `CERTIFICATE`, or it is damaged.
+    #[error("it holds no PEM block \"CERTIFICATE\", or a damaged one")]
+    Pem,
+    /// What the block holds is no X.509 certificate.
+    #[error("it holds something that is no X.509 certificate")]
+    Malformed,
+}
