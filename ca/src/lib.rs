@@ -4,6 +4,7 @@
 //! signatures use the cryptographic provider's own randomness.
 
 pub mod certificate;
+pub mod chain;
 pub mod crl;
 pub mod csr;
 mod der;
