@@ -185,10 +185,7 @@ impl Search<'_> {
             .iter()
             .map(|issuer| issuer.key)
             .chain(std::iter::once(anchor.key));
-        if keys
-            .clone()
-            .any(|key| key.0 == self.public_key_sha256)
-        {
+        if keys.clone().any(|key| key.0 == self.public_key_sha256) {
             return Err(ChainError::new(Place::Leaf, Fault::SelfSigned));
         }
         let mut certificates = Vec::with_capacity(issuers.len() + 1);
