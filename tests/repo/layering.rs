@@ -43,22 +43,11 @@ const ROOMS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    // The device: no server code. The clock is a trait of the domain's, and is handed to it.
-    (
-        "agent",
-        &["domain::clock", "domain::Clock", "domain::Timestamp"],
-    ),
+    // The device: no server code, and a clock of its own.
+    ("agent", &[]),
     // The two programs.
     ("main", &["cli"]),
-    (
-        "agent/main",
-        &[
-            "agent",
-            "domain::clock",
-            "domain::Clock",
-            "domain::Timestamp",
-        ],
-    ),
+    ("agent/main", &["agent"]),
 ];
 
 /// What may be named only in some rooms (`ca` is the library): a crate or a path, and the rooms.
@@ -189,7 +178,12 @@ fn a_name_against_the_directions_is_seen() {
             "use crate::{authority::Standing, listen::Peer};",
             &[],
         ),
-        ("src/agent/renew.rs", "use crate::domain::Clock;", &[]),
+        ("src/agent/main.rs", "use portcullis::agent::run;", &[]),
+        (
+            "src/cli/invite.rs",
+            "use crate::agent::token::InvitationToken;",
+            &[],
+        ),
         (
             "src/authority/issue.rs",
             "#[cfg(test)] mod tests { use crate::store::sqlite::Store; }",
