@@ -13,7 +13,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("authority", &["store", "domain"]),
     ("listen", &["domain"]),
     ("acme", &["listen", "authority", "store", "domain"]),
-    ("api", &["listen", "authority", "store", "domain"]),
+    (
+        "api",
+        // An invitation token is written here and read by the agent: one type for both.
+        &[
+            "agent::token",
+            "agent::identifier",
+            "listen",
+            "authority",
+            "store",
+            "domain",
+        ],
+    ),
     ("gate", &["listen", "authority", "store", "domain"]),
     ("status", &["listen", "authority", "store", "domain"]),
     (
@@ -33,6 +44,8 @@ const ROOMS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "acme",
+            "agent::token",
+            "agent::identifier",
             "api",
             "app",
             "authority",
