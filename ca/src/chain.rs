@@ -28,7 +28,9 @@ pub use status::{
     CertificateRole, NoRevocationSource, PathCertificate, RevocationStatus, Status, UnknownStatus,
 };
 
-use facts::Facts;
+pub(crate) use algorithm::verify as verify_signature;
+pub(crate) use facts::{Facts, unix_time};
+
 use std::borrow::Cow;
 
 use rustls_pki_types::{CertificateDer, UnixTime};

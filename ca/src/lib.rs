@@ -11,6 +11,7 @@ mod der;
 pub mod issuer_key_id;
 pub mod key;
 pub mod lint;
+pub mod list;
 pub mod name;
 pub mod profile;
 pub mod revocation;

@@ -2,7 +2,11 @@
 //!
 //! RFC 5280 section 5.3.1.
 
+mod index;
+
 use std::{fmt, str::FromStr};
+
+pub use index::RevocationIndex;
 
 /// Why a certificate was revoked (RFC 5280 section 5.3.1). `removeFromCRL` is for delta lists, which we do not make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -222,7 +222,7 @@ impl fmt::Display for Category {
 }
 
 /// The time as people read it; seconds since the epoch where a calendar ends.
-pub(crate) fn rfc3339(time: &UnixTime) -> String {
+fn rfc3339(time: &UnixTime) -> String {
     i64::try_from(time.as_secs())
         .ok()
         .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
