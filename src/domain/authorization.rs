@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     Timestamp,
     challenge::{Challenge, ChallengeKind, ChallengeState, ValidationFailure},
-    id::{AccountId, AuthorizationId, InvitationId, OrderId},
+    id::{AccountId, AuthorizationId, OrderId},
     identifier::Identifier,
+    invitation::InvitationId,
 };
 
 /// An authorization as it is kept.

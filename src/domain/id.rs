@@ -54,8 +54,6 @@ identifiers! {
     OrderId
     /// Names an authorization.
     AuthorizationId
-    /// Names an invitation; it is also the key identifier of its external account binding.
-    InvitationId
     /// Names an enrolment.
     EnrolmentId
 }

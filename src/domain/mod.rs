@@ -2,12 +2,16 @@
 
 pub mod account;
 pub mod api_key;
+pub mod audit;
 pub mod authorization;
+pub mod certificate;
 pub mod challenge;
 pub mod clock;
+pub mod enrolment;
 mod grammar;
 pub mod id;
 pub mod identifier;
+pub mod invitation;
 pub mod labels;
 pub mod mapping;
 pub mod order;

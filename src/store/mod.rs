@@ -1,1 +1,40 @@
-//! The store: look-up traits, one per noun, and atomic commands. SQLite behind them.
+//! The store: what must survive. Looking up goes by one trait for each noun, which any room may use; writing by one
+//! command for each use case, atomic, with its audit entry and trust event inside, which only `authority` uses.
+//!
+//! SQLite is the default; only `app` names it. To add a backend, implement [`Store`] and run `tests/store` on it.
+
+use futures_util::future::BoxFuture;
+
+mod command;
+mod error;
+mod look_up;
+pub mod sqlite;
+
+pub use command::{
+    Commands, CompleteOrder, NewAccount, PublishedList, RevokeCertificates, RevokedCertificates,
+};
+pub use error::StoreError;
+pub use look_up::{
+    Accounts, ApiKeys, AuditTrail, Authorizations, CertificateFilter, Certificates, Enrolments,
+    Invitations, Lists, Orders, Policies, PolicyRevision, Standings, StoredList,
+};
+
+/// What a call of the store comes back as.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// Everything that a backend must be able to do.
+pub trait Store:
+    Accounts
+    + ApiKeys
+    + AuditTrail
+    + Authorizations
+    + Certificates
+    + Commands
+    + Enrolments
+    + Invitations
+    + Lists
+    + Orders
+    + Policies
+    + Standings
+{
+}

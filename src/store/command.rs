@@ -1,0 +1,172 @@
+//! Writing: one command for each use case. A command is atomic and durable when it returns; a refused one leaves
+//! nothing behind.
+
+use portcullis_ca::{issuer_key_id::IssuerKeyId, revocation::RevocationReason, serial::Serial};
+
+use super::Answer;
+use crate::domain::{
+    Timestamp,
+    account::Account,
+    api_key::{ApiKey, ApiKeyId},
+    audit::AuditDraft,
+    authorization::Authorization,
+    certificate::CertificateRecord,
+    challenge::{ChallengeKind, ValidationFailure},
+    enrolment::Enrolment,
+    id::{AccountId, AuthorizationId, OrderId},
+    invitation::Invitation,
+    order::Order,
+};
+
+/// The commands. The last argument of each is what is written into the audit trail, in the same transaction.
+pub trait Commands: Send + Sync {
+    /// Records an invitation.
+    fn invite(&self, invitation: Invitation, audit: AuditDraft) -> Answer<'_, ()>;
+
+    /// Records an account; with an enrolment, its invitation is redeemed in the same breath.
+    ///
+    /// Refused with `Conflict` when an account with this key exists, and with `NotRedeemable`.
+    fn create_account(&self, new: NewAccount, audit: AuditDraft) -> Answer<'_, ()>;
+
+    /// Replaces a valid account's contacts and status. Refused with `Conflict` when it is no longer valid.
+    fn update_account(&self, account: Account, audit: AuditDraft) -> Answer<'_, ()>;
+
+    /// Records an order and its authorizations.
+    fn place_order(
+        &self,
+        order: Order,
+        authorizations: Vec<Authorization>,
+        audit: AuditDraft,
+    ) -> Answer<'_, ()>;
+
+    /// Moves a challenge to `processing`. Refused with `WrongState`.
+    fn begin_challenge<'a>(
+        &'a self,
+        id: &'a AuthorizationId,
+        kind: ChallengeKind,
+        now: Timestamp,
+    ) -> Answer<'a, Authorization>;
+
+    /// Records the outcome of a challenge, and has its order follow. Refused with `WrongState`.
+    fn finish_challenge<'a>(
+        &'a self,
+        id: &'a AuthorizationId,
+        kind: ChallengeKind,
+        outcome: Result<(), ValidationFailure>,
+        now: Timestamp,
+        audit: AuditDraft,
+    ) -> Answer<'a, Authorization>;
+
+    /// Gives an authorization up, and has its order follow. Refused with `WrongState`.
+    fn deactivate_authorization<'a>(
+        &'a self,
+        id: &'a AuthorizationId,
+        now: Timestamp,
+        audit: AuditDraft,
+    ) -> Answer<'a, Authorization>;
+
+    /// Records a certificate and its order as valid: only if the order is ready, its account valid, its enrolment
+    /// active and its key not blocked at that very moment. So one order gets one certificate.
+    fn complete_order(&self, complete: CompleteOrder, audit: AuditDraft) -> Answer<'_, Order>;
+
+    /// Records a certificate that no order asked for: the authority's own.
+    fn record_certificate(
+        &self,
+        certificate: CertificateRecord,
+        audit: AuditDraft,
+    ) -> Answer<'_, ()>;
+
+    /// Revokes certificates, blocks their keys where the reason is a compromise, and ends their enrolments where it
+    /// says so. Those that were revoked before stay as they are and are reported. One event for all.
+    fn revoke_certificates(
+        &self,
+        revoke: RevokeCertificates,
+        audit: AuditDraft,
+    ) -> Answer<'_, RevokedCertificates>;
+
+    /// Records an API key; the answer is the event's number.
+    fn mint_api_key(&self, key: ApiKey, audit: AuditDraft) -> Answer<'_, u64>;
+
+    /// Revokes an API key; the answer is the event's number. Refused with `NotFound` and, when it is revoked already,
+    /// `Conflict`.
+    fn revoke_api_key(&self, id: ApiKeyId, at: Timestamp, audit: AuditDraft) -> Answer<'_, u64>;
+
+    /// Puts a policy in force if `expected` is the revision that it replaces (0: none). The answer is its revision and
+    /// the event's number.
+    fn apply_policy(
+        &self,
+        expected: u64,
+        text: String,
+        audit: AuditDraft,
+    ) -> Answer<'_, (u64, u64)>;
+
+    /// Records a list if its number is the next one of its issuer and shard. Refused with `Conflict`.
+    fn publish_list(&self, list: PublishedList, audit: AuditDraft) -> Answer<'_, ()>;
+
+    /// Deletes orders, authorizations and invitations that ended before `ended_before`, at most `limit` of each. The
+    /// answer is how many went.
+    fn prune(&self, ended_before: Timestamp, limit: usize) -> Answer<'_, usize>;
+}
+
+/// A new account, and the enrolment that its binding begins.
+#[derive(Debug, Clone)]
+pub struct NewAccount {
+    /// The account.
+    pub account: Account,
+    /// Its enrolment, whose invitation is redeemed.
+    pub enrolment: Option<Enrolment>,
+}
+
+/// A certificate for an order.
+#[derive(Debug, Clone)]
+pub struct CompleteOrder {
+    /// Which order.
+    pub order: OrderId,
+    /// Whose it must be.
+    pub account: AccountId,
+    /// The signed certificate.
+    pub certificate: CertificateRecord,
+    /// The moment at which the order must be ready.
+    pub now: Timestamp,
+}
+
+/// Which certificates to revoke, and why.
+#[derive(Debug, Clone)]
+pub struct RevokeCertificates {
+    /// Which.
+    pub serials: Vec<Serial>,
+    /// Why.
+    pub reason: RevocationReason,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// What a revocation did.
+#[derive(Debug, Clone)]
+pub struct RevokedCertificates {
+    /// The event's number; nothing when none was left to revoke.
+    pub epoch: Option<u64>,
+    /// What is revoked now and was not before.
+    pub revoked: Vec<(IssuerKeyId, Serial)>,
+    /// What was revoked already.
+    pub already: Vec<Serial>,
+    /// How many enrolments ended.
+    pub enrolments_ended: usize,
+}
+
+/// A list to be published.
+#[derive(Debug, Clone)]
+pub struct PublishedList {
+    /// Whose.
+    pub issuer: IssuerKeyId,
+    /// Which of its shards.
+    pub shard: u32,
+    /// Its number: one more than the last one's.
+    pub number: u64,
+    /// When it was made.
+    pub this_update: Timestamp,
+    /// When the next one will be there.
+    pub next_update: Timestamp,
+    /// The list.
+    pub der: Vec<u8>,
+}

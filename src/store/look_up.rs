@@ -1,0 +1,144 @@
+//! Looking up: one trait for each noun.
+
+use portcullis_ca::{issuer_key_id::IssuerKeyId, profile::ProfileKind, serial::Serial};
+
+use super::Answer;
+use crate::domain::{
+    Timestamp,
+    account::{Account, Thumbprint},
+    api_key::{ApiKey, ApiKeyId},
+    audit::AuditEntry,
+    authorization::Authorization,
+    certificate::{CertificateRecord, CertificateStatus},
+    enrolment::Enrolment,
+    id::{AccountId, AuthorizationId, EnrolmentId, OrderId},
+    invitation::{Invitation, InvitationId},
+    order::Order,
+    principal::Principal,
+};
+
+/// Accounts.
+pub trait Accounts: Send + Sync {
+    /// The account with this id.
+    fn account<'a>(&'a self, id: &'a AccountId) -> Answer<'a, Option<Account>>;
+    /// The account with this key.
+    fn account_by_key(&self, thumbprint: Thumbprint) -> Answer<'_, Option<Account>>;
+}
+
+/// Invitations.
+pub trait Invitations: Send + Sync {
+    /// The invitation with this id.
+    fn invitation(&self, id: InvitationId) -> Answer<'_, Option<Invitation>>;
+}
+
+/// Enrolments.
+pub trait Enrolments: Send + Sync {
+    /// The enrolment with this id.
+    fn enrolment<'a>(&'a self, id: &'a EnrolmentId) -> Answer<'a, Option<Enrolment>>;
+}
+
+/// Orders.
+pub trait Orders: Send + Sync {
+    /// The order with this id.
+    fn order<'a>(&'a self, id: &'a OrderId) -> Answer<'a, Option<Order>>;
+    /// The orders of an account, oldest first, at most `limit`.
+    fn orders_of<'a>(&'a self, account: &'a AccountId, limit: usize) -> Answer<'a, Vec<OrderId>>;
+}
+
+/// Authorizations.
+pub trait Authorizations: Send + Sync {
+    /// The authorization with this id.
+    fn authorization<'a>(&'a self, id: &'a AuthorizationId) -> Answer<'a, Option<Authorization>>;
+    /// Those whose challenge was being looked at when the process ended: they are looked at again.
+    fn authorizations_in_processing(&self) -> Answer<'_, Vec<Authorization>>;
+}
+
+/// Certificates.
+pub trait Certificates: Send + Sync {
+    /// The certificate with this serial.
+    fn certificate(&self, serial: Serial) -> Answer<'_, Option<CertificateRecord>>;
+    /// The certificates that a filter leaves, newest first.
+    fn certificates(&self, filter: CertificateFilter) -> Answer<'_, Vec<CertificateRecord>>;
+    /// The revoked certificates of an issuer's shard whose notAfter lies at or after `not_expired_at`, by serial.
+    fn revoked(
+        &self,
+        issuer: IssuerKeyId,
+        shard: u32,
+        not_expired_at: Timestamp,
+    ) -> Answer<'_, Vec<CertificateRecord>>;
+    /// Whether a key was blocked, by the SHA-256 of its SubjectPublicKeyInfo.
+    fn is_key_blocked(&self, fingerprint: [u8; 32]) -> Answer<'_, bool>;
+}
+
+/// Which certificates are wanted. An empty filter is all of them.
+#[derive(Debug, Clone, Default)]
+pub struct CertificateFilter {
+    /// Those of a principal.
+    pub principal: Option<Principal>,
+    /// Those of a profile.
+    pub profile: Option<ProfileKind>,
+    /// Those with a status, at a moment.
+    pub status: Option<(CertificateStatus, Timestamp)>,
+    /// At most so many; 0 is all.
+    pub limit: usize,
+}
+
+/// API keys.
+pub trait ApiKeys: Send + Sync {
+    /// The key with this id.
+    fn api_key(&self, id: ApiKeyId) -> Answer<'_, Option<ApiKey>>;
+    /// All keys, oldest first.
+    fn api_keys(&self) -> Answer<'_, Vec<ApiKey>>;
+}
+
+/// Policies.
+pub trait Policies: Send + Sync {
+    /// The policy in force.
+    fn policy(&self) -> Answer<'_, Option<PolicyRevision>>;
+}
+
+/// A policy as it was applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyRevision {
+    /// Its number, from 1.
+    pub revision: u64,
+    /// The document, to the byte.
+    pub text: String,
+    /// Since when it is in force.
+    pub applied_at: Timestamp,
+    /// Who applied it.
+    pub applied_by: String,
+}
+
+/// Published lists.
+pub trait Lists: Send + Sync {
+    /// The list last published for an issuer's shard.
+    fn list(&self, issuer: IssuerKeyId, shard: u32) -> Answer<'_, Option<StoredList>>;
+}
+
+/// A list as it was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredList {
+    /// Its number.
+    pub number: u64,
+    /// When it was made.
+    pub this_update: Timestamp,
+    /// When the next one will be there.
+    pub next_update: Timestamp,
+    /// The list.
+    pub der: Vec<u8>,
+}
+
+/// The audit trail.
+pub trait AuditTrail: Send + Sync {
+    /// The entries after number `after`, oldest first, at most `limit`.
+    fn audit(&self, after: u64, limit: usize) -> Answer<'_, Vec<AuditEntry>>;
+}
+
+/// What a node's standing is loaded from.
+pub trait Standings: Send + Sync {
+    /// The number of the last trust event.
+    fn epoch(&self) -> Answer<'_, u64>;
+    /// Every revoked serial with its issuer whose certificate has not expired at a moment.
+    fn all_revoked(&self, not_expired_at: Timestamp) -> Answer<'_, Vec<(IssuerKeyId, Serial)>>;
+}

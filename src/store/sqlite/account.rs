@@ -1,0 +1,62 @@
+//! Accounts in SQLite.
+
+use rusqlite::{Connection, params};
+
+use super::{SqliteStore, failed, find, to_json};
+use crate::{
+    domain::{
+        account::{Account, Thumbprint},
+        id::AccountId,
+    },
+    store::{Accounts, Answer, StoreError},
+};
+
+impl Accounts for SqliteStore {
+    fn account<'a>(&'a self, id: &'a AccountId) -> Answer<'a, Option<Account>> {
+        let id = id.clone();
+        self.read(move |connection| by_id(connection, &id))
+    }
+
+    fn account_by_key(&self, thumbprint: Thumbprint) -> Answer<'_, Option<Account>> {
+        self.read(move |connection| by_key(connection, thumbprint))
+    }
+}
+
+pub(super) fn by_id(connection: &Connection, id: &AccountId) -> rusqlite::Result<Option<Account>> {
+    find(
+        connection,
+        "SELECT body FROM accounts WHERE id = ?",
+        id.as_str(),
+    )
+}
+
+pub(super) fn by_key(
+    connection: &Connection,
+    thumbprint: Thumbprint,
+) -> rusqlite::Result<Option<Account>> {
+    find(
+        connection,
+        "SELECT body FROM accounts WHERE thumbprint = ?",
+        thumbprint.0,
+    )
+}
+
+pub(super) fn insert(connection: &Connection, account: &Account) -> Result<(), StoreError> {
+    let body = to_json(account)?;
+    connection
+        .prepare_cached("INSERT INTO accounts (id, thumbprint, body) VALUES (?, ?, ?)")
+        .and_then(|mut insert| {
+            insert.execute(params![account.id.as_str(), account.thumbprint.0, body])
+        })
+        .map(drop)
+        .map_err(failed)
+}
+
+pub(super) fn update(connection: &Connection, account: &Account) -> Result<(), StoreError> {
+    let body = to_json(account)?;
+    connection
+        .prepare_cached("UPDATE accounts SET body = ? WHERE id = ?")
+        .and_then(|mut update| update.execute(params![body, account.id.as_str()]))
+        .map(drop)
+        .map_err(failed)
+}

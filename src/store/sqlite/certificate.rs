@@ -1,0 +1,235 @@
+//! Certificates in SQLite.
+
+use portcullis_ca::{issuer_key_id::IssuerKeyId, revocation::RevocationReason, serial::Serial};
+use rusqlite::{
+    Connection, OptionalExtension, Row, params, params_from_iter,
+    types::{Type, Value},
+};
+
+use super::{SqliteStore, failed, from_json, from_text, to_json};
+use crate::{
+    domain::{
+        Timestamp,
+        certificate::{CertificateRecord, CertificateStatus, Revocation},
+        id::{AccountId, EnrolmentId, OrderId},
+    },
+    store::{Answer, CertificateFilter, Certificates, StoreError},
+};
+
+const COLUMNS: &str = "serial, issuer, list_shard, profile, principal, names, not_before, not_after, \
+     key_fingerprint, der, enrolment, account, \"order\", issued_at, revoked_at, revocation_reason";
+
+impl Certificates for SqliteStore {
+    fn certificate(&self, serial: Serial) -> Answer<'_, Option<CertificateRecord>> {
+        self.read(move |connection| by_serial(connection, serial))
+    }
+
+    fn certificates(&self, filter: CertificateFilter) -> Answer<'_, Vec<CertificateRecord>> {
+        self.read(move |connection| filtered(connection, &filter))
+    }
+
+    fn revoked(
+        &self,
+        issuer: IssuerKeyId,
+        shard: u32,
+        not_expired_at: Timestamp,
+    ) -> Answer<'_, Vec<CertificateRecord>> {
+        self.read(move |connection| {
+            connection
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM certificates
+                     WHERE issuer = ? AND list_shard = ? AND revoked_at IS NOT NULL AND not_after >= ?
+                     ORDER BY serial"
+                ))?
+                .query_map(params![issuer.0, shard, not_expired_at.unix_millis()], record)?
+                .collect()
+        })
+    }
+
+    fn is_key_blocked(&self, fingerprint: [u8; 32]) -> Answer<'_, bool> {
+        self.read(move |connection| is_key_blocked(connection, &fingerprint))
+    }
+}
+
+pub(super) fn by_serial(
+    connection: &Connection,
+    serial: Serial,
+) -> rusqlite::Result<Option<CertificateRecord>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM certificates WHERE serial = ?"
+        ))?
+        .query_row([serial.significant_octets()], record)
+        .optional()
+}
+
+fn filtered(
+    connection: &Connection,
+    filter: &CertificateFilter,
+) -> rusqlite::Result<Vec<CertificateRecord>> {
+    let mut query = format!("SELECT {COLUMNS} FROM certificates WHERE 1");
+    let mut values: Vec<Value> = Vec::new();
+    if let Some(principal) = &filter.principal {
+        query.push_str(" AND principal = ?");
+        values.push(principal.to_string().into());
+    }
+    if let Some(profile) = filter.profile {
+        query.push_str(" AND profile = ?");
+        values.push(profile.name().to_owned().into());
+    }
+    if let Some((status, now)) = filter.status {
+        match status {
+            CertificateStatus::Revoked => query.push_str(" AND revoked_at IS NOT NULL"),
+            CertificateStatus::Expired => {
+                query.push_str(" AND revoked_at IS NULL AND not_after < ?");
+                values.push(now.whole_seconds().unix_millis().into());
+            }
+            CertificateStatus::Valid => {
+                query.push_str(" AND revoked_at IS NULL AND not_after >= ?");
+                values.push(now.whole_seconds().unix_millis().into());
+            }
+        }
+    }
+    query.push_str(" ORDER BY issued_at DESC, serial");
+    if filter.limit > 0 {
+        query.push_str(" LIMIT ?");
+        values.push(i64::try_from(filter.limit).unwrap_or(i64::MAX).into());
+    }
+    connection
+        .prepare(&query)?
+        .query_map(params_from_iter(values), record)?
+        .collect()
+}
+
+pub(super) fn insert(
+    connection: &Connection,
+    certificate: &CertificateRecord,
+) -> Result<(), StoreError> {
+    if is_key_blocked(connection, &certificate.key_fingerprint).map_err(failed)? {
+        return Err(StoreError::KeyBlocked);
+    }
+    let names = to_json(&certificate.names)?;
+    connection
+        .prepare_cached(&format!(
+            "INSERT INTO certificates ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)"
+        ))
+        .and_then(|mut insert| {
+            insert.execute(params![
+                certificate.serial.significant_octets(),
+                certificate.issuer.0,
+                certificate.list_shard,
+                certificate.profile.name(),
+                certificate.principal.as_ref().map(ToString::to_string),
+                names,
+                certificate.not_before.unix_millis(),
+                certificate.not_after.unix_millis(),
+                certificate.key_fingerprint,
+                certificate.der,
+                certificate.enrolment.as_ref().map(EnrolmentId::as_str),
+                certificate.account.as_ref().map(AccountId::as_str),
+                certificate.order.as_ref().map(OrderId::as_str),
+                certificate.issued_at.unix_millis(),
+            ])
+        })
+        .map(drop)
+        .map_err(|error| match error.sqlite_error_code() {
+            // A serial that was drawn twice: 128 random bits say never, the primary key makes sure.
+            Some(rusqlite::ErrorCode::ConstraintViolation) => {
+                StoreError::Conflict("a certificate with this serial exists")
+            }
+            _ => failed(error),
+        })
+}
+
+pub(super) fn mark_revoked(
+    connection: &Connection,
+    serial: Serial,
+    revocation: Revocation,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE certificates SET revoked_at = ?, revocation_reason = ? WHERE serial = ?",
+        )
+        .and_then(|mut update| {
+            update.execute(params![
+                revocation.at.unix_millis(),
+                revocation.reason.code(),
+                serial.significant_octets()
+            ])
+        })
+        .map(drop)
+        .map_err(failed)
+}
+
+pub(super) fn block_key(
+    connection: &Connection,
+    fingerprint: &[u8; 32],
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO blocked_keys (fingerprint, blocked_at) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        )
+        .and_then(|mut insert| insert.execute(params![fingerprint, at.unix_millis()]))
+        .map(drop)
+        .map_err(failed)
+}
+
+pub(super) fn all_revoked(
+    connection: &Connection,
+    not_expired_at: Timestamp,
+) -> rusqlite::Result<Vec<(IssuerKeyId, Serial)>> {
+    connection
+        .prepare(
+            "SELECT issuer, serial FROM certificates WHERE revoked_at IS NOT NULL AND not_after >= ?",
+        )?
+        .query_map([not_expired_at.unix_millis()], |row| {
+            Ok((IssuerKeyId(row.get(0)?), serial(row, 1)?))
+        })?
+        .collect()
+}
+
+fn is_key_blocked(connection: &Connection, fingerprint: &[u8; 32]) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM blocked_keys WHERE fingerprint = ?")?
+        .exists([fingerprint])
+}
+
+fn serial(row: &Row<'_>, column: usize) -> rusqlite::Result<Serial> {
+    Serial::from_der_integer(row.get_ref(column)?.as_blob()?).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, Box::new(error))
+    })
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<CertificateRecord> {
+    let at: Option<i64> = row.get(14)?;
+    let code: Option<u8> = row.get(15)?;
+    let principal = match row.get_ref(4)?.as_str_or_null()? {
+        Some(_) => Some(from_text(row, 4)?),
+        None => None,
+    };
+    Ok(CertificateRecord {
+        serial: serial(row, 0)?,
+        issuer: IssuerKeyId(row.get(1)?),
+        list_shard: row.get(2)?,
+        profile: from_text(row, 3)?,
+        principal,
+        names: from_json(row, 5)?,
+        not_before: Timestamp::from_unix_millis(row.get(6)?),
+        not_after: Timestamp::from_unix_millis(row.get(7)?),
+        key_fingerprint: row.get(8)?,
+        der: row.get(9)?,
+        enrolment: row
+            .get::<_, Option<String>>(10)?
+            .map(EnrolmentId::from_text),
+        account: row.get::<_, Option<String>>(11)?.map(AccountId::from_text),
+        order: row.get::<_, Option<String>>(12)?.map(OrderId::from_text),
+        issued_at: Timestamp::from_unix_millis(row.get(13)?),
+        revocation: at.map(|at| Revocation {
+            at: Timestamp::from_unix_millis(at),
+            reason: code
+                .and_then(RevocationReason::from_code)
+                .unwrap_or(RevocationReason::Unspecified),
+        }),
+    })
+}

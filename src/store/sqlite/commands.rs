@@ -1,0 +1,385 @@
+//! The commands in SQLite: each reads what it depends on, moves it, and writes it, within one savepoint of the writer.
+
+use portcullis_ca::revocation::RevocationReason;
+use rusqlite::params;
+use serde_json::json;
+
+use super::{
+    SqliteStore, account, api_key, authorization, certificate, enrolment, failed, invitation, list,
+    order, policy, writer::Transaction,
+};
+use crate::{
+    domain::{
+        Timestamp,
+        account::{Account, AccountStatus},
+        api_key::{ApiKey, ApiKeyId},
+        audit::AuditDraft,
+        authorization::Authorization,
+        certificate::{CertificateRecord, Revocation, ends_enrolment},
+        challenge::{ChallengeKind, ValidationFailure},
+        enrolment::EnrolmentState,
+        id::AuthorizationId,
+        invitation::Invitation,
+        order::Order,
+    },
+    store::{
+        Answer, Commands, CompleteOrder, NewAccount, PublishedList, RevokeCertificates,
+        RevokedCertificates, StoreError,
+    },
+};
+
+impl Commands for SqliteStore {
+    fn invite(&self, invitation: Invitation, audit: AuditDraft) -> Answer<'_, ()> {
+        self.writer.write(move |transaction| {
+            invitation::put(transaction, &invitation)?;
+            transaction.audit(&audit)
+        })
+    }
+
+    fn create_account(&self, new: NewAccount, audit: AuditDraft) -> Answer<'_, ()> {
+        self.writer.write(move |transaction| {
+            let NewAccount { account, enrolment } = new;
+            if account::by_key(transaction, account.thumbprint)
+                .map_err(failed)?
+                .is_some()
+            {
+                return Err(StoreError::Conflict("an account with this key exists"));
+            }
+            account::insert(transaction, &account)?;
+            if let Some(enrolment) = enrolment {
+                let invitation = invitation::by_id(transaction, enrolment.invitation)
+                    .map_err(failed)?
+                    .ok_or(StoreError::NotFound("invitation"))?
+                    .redeem(audit.at)?;
+                invitation::put(transaction, &invitation)?;
+                enrolment::put(transaction, &enrolment)?;
+            }
+            transaction.audit(&audit)
+        })
+    }
+
+    fn update_account(&self, account: Account, audit: AuditDraft) -> Answer<'_, ()> {
+        self.writer.write(move |transaction| {
+            let kept = account::by_id(transaction, &account.id)
+                .map_err(failed)?
+                .ok_or(StoreError::NotFound("account"))?;
+            if kept.status != AccountStatus::Valid {
+                return Err(StoreError::Conflict("the account is no longer valid"));
+            }
+            account::update(transaction, &account)?;
+            transaction.audit(&audit)
+        })
+    }
+
+    fn place_order(
+        &self,
+        order: Order,
+        authorizations: Vec<Authorization>,
+        audit: AuditDraft,
+    ) -> Answer<'_, ()> {
+        self.writer.write(move |transaction| {
+            order::insert(transaction, &order)?;
+            for authorization in &authorizations {
+                authorization::put(transaction, authorization)?;
+            }
+            transaction.audit(&audit)
+        })
+    }
+
+    fn begin_challenge<'a>(
+        &'a self,
+        id: &'a AuthorizationId,
+        kind: ChallengeKind,
+        now: Timestamp,
+    ) -> Answer<'a, Authorization> {
+        let id = id.clone();
+        self.writer.write(move |transaction| {
+            let authorization = authorization_by_id(transaction, &id)?.begin(kind, now)?;
+            authorization::put(transaction, &authorization)?;
+            Ok(authorization)
+        })
+    }
+
+    fn finish_challenge<'a>(
+        &'a self,
+        id: &'a AuthorizationId,
+        kind: ChallengeKind,
+        outcome: Result<(), ValidationFailure>,
+        now: Timestamp,
+        audit: AuditDraft,
+    ) -> Answer<'a, Authorization> {
+        let id = id.clone();
+        self.writer.write(move |transaction| {
+            let authorization =
+                authorization_by_id(transaction, &id)?.finish(kind, outcome, now)?;
+            authorization::put(transaction, &authorization)?;
+            follow(transaction, &authorization, now)?;
+            transaction.audit(&audit)?;
+            Ok(authorization)
+        })
+    }
+
+    fn deactivate_authorization<'a>(
+        &'a self,
+        id: &'a AuthorizationId,
+        now: Timestamp,
+        audit: AuditDraft,
+    ) -> Answer<'a, Authorization> {
+        let id = id.clone();
+        self.writer.write(move |transaction| {
+            let authorization = authorization_by_id(transaction, &id)?.deactivate(now)?;
+            authorization::put(transaction, &authorization)?;
+            follow(transaction, &authorization, now)?;
+            transaction.audit(&audit)?;
+            Ok(authorization)
+        })
+    }
+
+    fn complete_order(&self, complete: CompleteOrder, audit: AuditDraft) -> Answer<'_, Order> {
+        self.writer.write(move |transaction| {
+            let order = order::by_id(transaction, &complete.order)
+                .map_err(failed)?
+                .filter(|order| order.account == complete.account)
+                .ok_or(StoreError::NotFound("order"))?
+                .complete(complete.certificate.serial, complete.now)?;
+            let account = account::by_id(transaction, &order.account)
+                .map_err(failed)?
+                .ok_or(StoreError::NotFound("account"))?;
+            if account.status != AccountStatus::Valid {
+                return Err(StoreError::Conflict("the account is no longer valid"));
+            }
+            if let Some(id) = &complete.certificate.enrolment {
+                enrolment::by_id(transaction, id)
+                    .map_err(failed)?
+                    .ok_or(StoreError::NotFound("enrolment"))?
+                    .check_active()?;
+            }
+            certificate::insert(transaction, &complete.certificate)?;
+            order::update(transaction, &order)?;
+            transaction.audit(&audit)?;
+            Ok(order)
+        })
+    }
+
+    fn record_certificate(
+        &self,
+        certificate: CertificateRecord,
+        audit: AuditDraft,
+    ) -> Answer<'_, ()> {
+        self.writer.write(move |transaction| {
+            certificate::insert(transaction, &certificate)?;
+            transaction.audit(&audit)
+        })
+    }
+
+    fn revoke_certificates(
+        &self,
+        revoke: RevokeCertificates,
+        audit: AuditDraft,
+    ) -> Answer<'_, RevokedCertificates> {
+        self.writer
+            .write(move |transaction| revoke_certificates(transaction, &revoke, &audit))
+    }
+
+    fn mint_api_key(&self, key: ApiKey, audit: AuditDraft) -> Answer<'_, u64> {
+        self.writer.write(move |transaction| {
+            api_key::put(transaction, &key)?;
+            transaction.audit(&audit)?;
+            transaction.event(
+                audit.at,
+                "api-key.minted",
+                &json!({ "id": key.id.to_string() }),
+            )
+        })
+    }
+
+    fn revoke_api_key(&self, id: ApiKeyId, at: Timestamp, audit: AuditDraft) -> Answer<'_, u64> {
+        self.writer.write(move |transaction| {
+            let mut key = api_key::by_id(transaction, id)
+                .map_err(failed)?
+                .ok_or(StoreError::NotFound("API key"))?;
+            if key.revoked_at.is_some() {
+                return Err(StoreError::Conflict("the API key is revoked already"));
+            }
+            key.revoked_at = Some(at);
+            api_key::put(transaction, &key)?;
+            transaction.audit(&audit)?;
+            transaction.event(at, "api-key.revoked", &json!({ "id": id.to_string() }))
+        })
+    }
+
+    fn apply_policy(
+        &self,
+        expected: u64,
+        text: String,
+        audit: AuditDraft,
+    ) -> Answer<'_, (u64, u64)> {
+        self.writer.write(move |transaction| {
+            let latest = policy::latest(transaction)
+                .map_err(failed)?
+                .map_or(0, |policy| policy.revision);
+            if latest != expected {
+                return Err(StoreError::Conflict(
+                    "another policy was applied meanwhile; look at it and apply again",
+                ));
+            }
+            let revision = latest + 1;
+            transaction
+                .execute(
+                    "INSERT INTO policies (revision, text, applied_at, applied_by) VALUES (?, ?, ?, ?)",
+                    params![
+                        revision,
+                        text,
+                        audit.at.unix_millis(),
+                        audit.actor.to_string()
+                    ],
+                )
+                .map_err(failed)?;
+            transaction.audit(&audit)?;
+            let epoch =
+                transaction.event(audit.at, "policy.applied", &json!({ "revision": revision }))?;
+            Ok((revision, epoch))
+        })
+    }
+
+    fn publish_list(&self, new: PublishedList, audit: AuditDraft) -> Answer<'_, ()> {
+        self.writer.write(move |transaction| {
+            let last = list::of_shard(transaction, new.issuer, new.shard)
+                .map_err(failed)?
+                .map_or(0, |list| list.number);
+            if new.number != last + 1 {
+                return Err(StoreError::Conflict("another list was published meanwhile"));
+            }
+            transaction
+                .execute(
+                    "INSERT INTO lists (issuer, shard, number, this_update, next_update, der)
+                     VALUES (?, ?, ?, ?, ?, ?)
+                     ON CONFLICT (issuer, shard) DO UPDATE SET number = excluded.number,
+                         this_update = excluded.this_update, next_update = excluded.next_update,
+                         der = excluded.der",
+                    params![
+                        new.issuer.0,
+                        new.shard,
+                        new.number,
+                        new.this_update.unix_millis(),
+                        new.next_update.unix_millis(),
+                        new.der
+                    ],
+                )
+                .map_err(failed)?;
+            transaction.audit(&audit)
+        })
+    }
+
+    fn prune(&self, ended_before: Timestamp, limit: usize) -> Answer<'_, usize> {
+        self.writer.write(move |transaction| {
+            let mut gone = 0;
+            for table in ["orders", "authorizations", "invitations"] {
+                gone += transaction
+                    .execute(
+                        &format!(
+                            "DELETE FROM {table} WHERE rowid IN (
+                                 SELECT rowid FROM {table} WHERE expires_at < ? LIMIT ?)"
+                        ),
+                        params![ended_before.unix_millis(), limit as u64],
+                    )
+                    .map_err(failed)?;
+            }
+            Ok(gone)
+        })
+    }
+}
+
+fn authorization_by_id(
+    transaction: &Transaction<'_>,
+    id: &AuthorizationId,
+) -> Result<Authorization, StoreError> {
+    authorization::by_id(transaction, id)
+        .map_err(failed)?
+        .ok_or(StoreError::NotFound("authorization"))
+}
+
+/// Has the order of an authorization follow it.
+fn follow(
+    transaction: &Transaction<'_>,
+    authorization: &Authorization,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(order) = order::by_id(transaction, &authorization.order).map_err(failed)? else {
+        return Ok(());
+    };
+    let all = authorization::of_order(transaction, &order.id).map_err(failed)?;
+    order::update(transaction, &order.follow(&all, now))
+}
+
+fn revoke_certificates(
+    transaction: &mut Transaction<'_>,
+    revoke: &RevokeCertificates,
+    audit: &AuditDraft,
+) -> Result<RevokedCertificates, StoreError> {
+    let mut outcome = RevokedCertificates {
+        epoch: None,
+        revoked: Vec::new(),
+        already: Vec::new(),
+        enrolments_ended: 0,
+    };
+    for serial in &revoke.serials {
+        let certificate = certificate::by_serial(transaction, *serial)
+            .map_err(failed)?
+            .ok_or(StoreError::NotFound("certificate"))?;
+        if certificate.revocation.is_some() {
+            outcome.already.push(*serial);
+            continue;
+        }
+        certificate::mark_revoked(
+            transaction,
+            *serial,
+            Revocation {
+                at: revoke.at,
+                reason: revoke.reason,
+            },
+        )?;
+        if revoke.reason == RevocationReason::KeyCompromise {
+            certificate::block_key(transaction, &certificate.key_fingerprint, revoke.at)?;
+        }
+        if let Some(id) = &certificate.enrolment
+            && ends_enrolment(revoke.reason)
+        {
+            outcome.enrolments_ended += usize::from(end_enrolment(transaction, id, revoke)?);
+        }
+        outcome.revoked.push((certificate.issuer, *serial));
+    }
+    if !outcome.revoked.is_empty() {
+        let serials: Vec<String> = outcome
+            .revoked
+            .iter()
+            .map(|(_, serial)| serial.to_string())
+            .collect();
+        transaction.audit(audit)?;
+        outcome.epoch = Some(transaction.event(
+            revoke.at,
+            "certificates.revoked",
+            &json!({ "serials": serials, "reason": revoke.reason.name() }),
+        )?);
+    }
+    Ok(outcome)
+}
+
+fn end_enrolment(
+    transaction: &Transaction<'_>,
+    id: &crate::domain::id::EnrolmentId,
+    revoke: &RevokeCertificates,
+) -> Result<bool, StoreError> {
+    let Some(mut kept) = enrolment::by_id(transaction, id).map_err(failed)? else {
+        return Ok(false);
+    };
+    if kept.check_active().is_err() {
+        return Ok(false);
+    }
+    kept.state = EnrolmentState::Ended {
+        at: revoke.at,
+        reason: format!("a certificate of it was revoked: {}", revoke.reason),
+    };
+    enrolment::put(transaction, &kept)?;
+    Ok(true)
+}

@@ -1,0 +1,47 @@
+//! Enrolments in SQLite.
+
+use rusqlite::{Connection, params};
+
+use super::{SqliteStore, failed, find, to_json};
+use crate::{
+    domain::{enrolment::Enrolment, id::EnrolmentId},
+    store::{Answer, Enrolments, StoreError},
+};
+
+impl Enrolments for SqliteStore {
+    fn enrolment<'a>(&'a self, id: &'a EnrolmentId) -> Answer<'a, Option<Enrolment>> {
+        let id = id.clone();
+        self.read(move |connection| by_id(connection, &id))
+    }
+}
+
+pub(super) fn by_id(
+    connection: &Connection,
+    id: &EnrolmentId,
+) -> rusqlite::Result<Option<Enrolment>> {
+    find(
+        connection,
+        "SELECT body FROM enrolments WHERE id = ?",
+        id.as_str(),
+    )
+}
+
+/// Writes an enrolment, new or changed.
+pub(super) fn put(connection: &Connection, enrolment: &Enrolment) -> Result<(), StoreError> {
+    let body = to_json(enrolment)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO enrolments (id, account, principal, body) VALUES (?, ?, ?, ?)
+             ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+        )
+        .and_then(|mut put| {
+            put.execute(params![
+                enrolment.id.as_str(),
+                enrolment.account.as_str(),
+                enrolment.principal.to_string(),
+                body
+            ])
+        })
+        .map(drop)
+        .map_err(failed)
+}
