@@ -81,6 +81,17 @@ pub(crate) fn is_literal_segment(text: &str) -> bool {
         && text.chars().all(|c| Vocabulary::Scope.is_literal(c))
 }
 
+/// Whether `{name}` and `{name...}` may be called so.
+pub(crate) fn is_parameter_name(name: &str) -> bool {
+    name != "self"
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(is_name_character)
+}
+
+const fn is_name_character(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-')
+}
+
 impl Pattern {
     /// `**`: every path.
     pub(crate) const fn everything() -> Self {
@@ -273,12 +284,11 @@ fn segment(cursor: &mut Cursor<'_>, vocabulary: Vocabulary) -> Result<Segment, G
 
 fn template(cursor: &mut Cursor<'_>, vocabulary: Vocabulary) -> Result<Segment, GrammarError> {
     let start = cursor.offset();
-    let name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
-    let word = cursor.word("a template", name)?;
+    let word = cursor.word("a template", is_name_character)?;
     let segment = if word == "self" {
         Segment::SelfPath
     } else if word == "label" && cursor.take(".") {
-        Segment::Label(cursor.word("a label's name", name)?.into())
+        Segment::Label(cursor.word("a label's name", is_name_character)?.into())
     } else if vocabulary == Vocabulary::RouteScope {
         if cursor.take("...") {
             Segment::CaptureRest(word.into())

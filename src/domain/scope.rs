@@ -17,6 +17,7 @@ use super::{
     labels::Labels,
     pattern::{Pattern, Segment, Vocabulary, is_literal_segment},
     principal::Principal,
+    route::ParameterWidth,
 };
 
 /// Why a text is no scope: the offset, what was found there, and which part of the grammar wants what.
@@ -81,6 +82,21 @@ impl Scope {
             action,
             resource,
         })
+    }
+
+    /// `*:*@**`: what the built-in role `admin` allows.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self {
+            service: Word::Any,
+            action: Word::Any,
+            resource: Pattern::everything(),
+        }
+    }
+
+    /// The same service and action on `**`.
+    pub(crate) fn on_every_resource(&self) -> Self {
+        self.with_resource(Pattern::everything())
     }
 
     /// The service; `*` is every one.
@@ -179,20 +195,17 @@ impl Scope {
     ) -> Result<Self, String> {
         let mut unbound = String::new();
         let resource = self.resource.fill(|segment, filled| {
-            let (name, rest) = match segment {
-                Segment::Capture(name) => (name, false),
-                Segment::CaptureRest(name) => (name, true),
+            let (name, width) = match segment {
+                Segment::Capture(name) => (name, ParameterWidth::One),
+                Segment::CaptureRest(name) => (name, ParameterWidth::OneOrMore),
                 Segment::Literal(_) | Segment::Any | Segment::SelfPath | Segment::Label(_) => {
                     filled.push(segment.clone());
                     return Some(());
                 }
             };
-            let bound = value(name).and_then(|text| {
-                if rest {
-                    text.split('/').map(literal).collect::<Option<Vec<_>>>()
-                } else {
-                    literal(text).map(|segment| vec![segment])
-                }
+            let bound = value(name).and_then(|text| match width {
+                ParameterWidth::One => literal(text).map(|segment| vec![segment]),
+                ParameterWidth::OneOrMore => text.split('/').map(literal).collect(),
             });
             match bound {
                 Some(segments) => filled.extend(segments),
@@ -208,14 +221,14 @@ impl Scope {
             .ok_or(unbound)
     }
 
-    /// The names of the parameters that the scope of a route uses, each with whether it takes one or more segments.
-    pub(crate) fn captures(&self) -> impl Iterator<Item = (&str, bool)> {
+    /// The parameters that the scope of a route names, each with how many segments it takes.
+    pub(crate) fn captures(&self) -> impl Iterator<Item = (&str, ParameterWidth)> {
         self.resource
             .segments()
             .iter()
             .filter_map(|segment| match segment {
-                Segment::Capture(name) => Some((&**name, false)),
-                Segment::CaptureRest(name) => Some((&**name, true)),
+                Segment::Capture(name) => Some((&**name, ParameterWidth::One)),
+                Segment::CaptureRest(name) => Some((&**name, ParameterWidth::OneOrMore)),
                 Segment::Literal(_) | Segment::Any | Segment::SelfPath | Segment::Label(_) => None,
             })
     }
