@@ -1,1 +1,204 @@
 //! Every change of state, and the only writer; and the standing that the gate reads.
+//!
+//! An [`Authority`] is cheap to clone. Whoever changes something says who they are ([`Actor`]); the change, its audit
+//! entry and its trust event are one transaction of the store, and the standing has followed when the call returns.
+//!
+//! To add a use case: a command in `store`, a method here, in the file of its noun.
+
+use std::{future::Future, sync::Arc};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use crate::{
+    domain::{
+        Clock, Timestamp,
+        audit::{Actor, AuditDraft},
+        event::TrustEvent,
+        id::RandomBits,
+        policy::PolicyContext,
+        principal::TrustDomain,
+    },
+    store::Store,
+};
+
+mod account;
+mod api_key;
+mod certificate;
+mod challenge;
+mod error;
+mod in_progress;
+mod invitation;
+mod issue;
+mod issuer;
+mod list;
+mod order;
+mod policy;
+mod revoke;
+mod secrets;
+pub mod standing;
+
+pub use account::NewAccount;
+pub use api_key::{MintApiKey, MintedApiKey};
+pub use error::AuthorityError;
+pub use in_progress::InProgress;
+pub use invitation::{Invite, Invited};
+pub use issue::{OwnCertificate, Profiles};
+pub use issuer::{Issuer, Issuers, issuer_certificate_url, list_url};
+pub use list::{CurrentList, ListSchedule};
+pub use policy::AppliedPolicy;
+pub use revoke::Revoked;
+pub use secrets::Secrets;
+pub use standing::Standing;
+
+/// What an authority is made of; `app` reads it from the configuration and the state directory.
+pub struct Parts {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Root and intermediate, with their keys.
+    pub issuers: Issuers,
+    /// What leaves may contain, and for how long.
+    pub profiles: Profiles,
+    /// How often lists are made.
+    pub list_schedule: ListSchedule,
+    /// Pepper and root of derived keys.
+    pub secrets: Secrets,
+    /// What policies are compiled with.
+    pub policy_context: PolicyContext,
+    /// What the gate reads.
+    pub standing: Arc<Standing>,
+}
+
+/// The authority.
+#[derive(Clone)]
+pub struct Authority {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    parts: Parts,
+    /// Changes of standing go one after the other, so that the standing sees their events in order.
+    standing_changes: tokio::sync::Mutex<()>,
+    /// Orders that are being finalized now.
+    finalizing: InProgress<crate::domain::id::OrderId>,
+    /// The lists as they are served.
+    lists: ArcSwap<Vec<CurrentList>>,
+    /// Wakes whoever publishes lists.
+    list_due: tokio::sync::Notify,
+    list_failure: Mutex<Option<String>>,
+}
+
+impl Authority {
+    /// Puts an authority together and loads its standing from the store. A store without a policy gets `first_policy`.
+    ///
+    /// # Errors
+    /// What the store says, or that the policy in force can't be compiled.
+    pub async fn start(parts: Parts, first_policy: &str) -> Result<Self, AuthorityError> {
+        let authority = Self {
+            inner: Arc::new(Inner {
+                parts,
+                standing_changes: tokio::sync::Mutex::new(()),
+                finalizing: InProgress::default(),
+                lists: ArcSwap::default(),
+                list_due: tokio::sync::Notify::new(),
+                list_failure: Mutex::new(None),
+            }),
+        };
+        authority.load_standing(first_policy).await?;
+        authority.load_lists().await?;
+        Ok(authority)
+    }
+
+    /// The time as the authority has it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.parts.clock.now()
+    }
+
+    /// What the gate reads.
+    #[must_use]
+    pub fn standing(&self) -> &Arc<Standing> {
+        &self.inner.parts.standing
+    }
+
+    /// Looking up, for whoever may.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.inner.parts.store
+    }
+
+    /// Root and intermediate.
+    #[must_use]
+    pub fn issuers(&self) -> &Issuers {
+        &self.inner.parts.issuers
+    }
+
+    /// Pepper and root of derived keys.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.inner.parts.secrets
+    }
+
+    /// The trust domain of the principals' SPIFFE IDs.
+    #[must_use]
+    pub fn trust_domain(&self) -> &TrustDomain {
+        &self.inner.parts.policy_context.trust_domain
+    }
+
+    /// Makes a change of standing: the command, then the standing follows, and only then does the call return. It goes
+    /// on when the caller goes away, so that no event is committed and not applied.
+    async fn change_standing<T, F>(
+        &self,
+        command: impl FnOnce(Self) -> F,
+    ) -> Result<T, AuthorityError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<(T, Option<(u64, TrustEvent)>), AuthorityError>> + Send + 'static,
+    {
+        let authority = self.clone();
+        let change = command(self.clone());
+        tokio::spawn(async move {
+            let _one_at_a_time = authority.inner.standing_changes.lock().await;
+            let (outcome, event) = change.await?;
+            if let Some((epoch, event)) = event {
+                authority
+                    .standing()
+                    .apply(epoch, &event)
+                    .map_err(|gap| AuthorityError::Internal(gap.to_string()))?;
+            }
+            Ok(outcome)
+        })
+        .await
+        .map_err(|error| AuthorityError::Internal(error.to_string()))?
+    }
+
+    fn audit(
+        &self,
+        actor: &Actor,
+        action: &'static str,
+        subject: impl ToString,
+        detail: serde_json::Value,
+    ) -> AuditDraft {
+        AuditDraft {
+            at: self.now(),
+            actor: actor.clone(),
+            action,
+            subject: subject.to_string(),
+            detail,
+        }
+    }
+}
+
+/// 128 bits from the provider's generator.
+fn random_bits() -> Result<RandomBits, AuthorityError> {
+    let mut bits = [0; 16];
+    fill_random(&mut bits)?;
+    Ok(bits)
+}
+
+fn fill_random(bits: &mut [u8]) -> Result<(), AuthorityError> {
+    aws_lc_rs::rand::fill(bits)
+        .map_err(|_| AuthorityError::Internal("the system's random generator failed".to_owned()))
+}

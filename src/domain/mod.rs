@@ -10,6 +10,7 @@ pub mod clock;
 pub mod credential;
 pub mod denial;
 pub mod enrolment;
+pub mod event;
 mod grammar;
 pub mod id;
 pub mod identifier;

@@ -1,0 +1,167 @@
+//! ACME accounts.
+
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{Authority, AuthorityError, random_bits};
+use crate::{
+    domain::{
+        account::{Account, AccountStatus, Thumbprint},
+        audit::Actor,
+        enrolment::{Enrolment, EnrolmentState},
+        id::{AccountId, EnrolmentId},
+        invitation::InvitationId,
+    },
+    store,
+};
+
+/// An account that somebody wants to open. Its key has signed the request, and the binding's MAC was verified.
+#[derive(Debug, Clone)]
+pub struct NewAccount {
+    /// The thumbprint of its key.
+    pub thumbprint: Thumbprint,
+    /// Its key as a JWK.
+    pub jwk: serde_json::Value,
+    /// Where its owner can be reached.
+    pub contacts: Vec<String>,
+    /// The invitation that its external account binding names.
+    pub binding: Option<InvitationId>,
+}
+
+impl Authority {
+    /// The account with this id.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn account(&self, id: &AccountId) -> Result<Option<Account>, AuthorityError> {
+        Ok(self.store().account(id).await?)
+    }
+
+    /// The account with this key.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn account_by_key(
+        &self,
+        thumbprint: &Thumbprint,
+    ) -> Result<Option<Account>, AuthorityError> {
+        Ok(self.store().account_by_key(*thumbprint).await?)
+    }
+
+    /// The MAC key of an external account binding (RFC 8555 section 7.3.4), if there is such an invitation and it can
+    /// still be redeemed. One that can't be is as good as none, so that ids can't be probed.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn external_account_key(
+        &self,
+        key_id: &str,
+    ) -> Result<Option<(InvitationId, Zeroizing<[u8; 32]>)>, AuthorityError> {
+        let Ok(id) = key_id.parse::<InvitationId>() else {
+            return Ok(None);
+        };
+        let invitation = self.store().invitation(id).await?;
+        if invitation.is_none_or(|invitation| invitation.redeem(self.now()).is_err()) {
+            return Ok(None);
+        }
+        Ok(Some((
+            id,
+            self.secrets().server_root.external_account_key(&id),
+        )))
+    }
+
+    /// Opens an account; with a binding, its invitation is redeemed and an enrolment begins.
+    ///
+    /// # Errors
+    /// `Conflict` when the key has an account, `Unauthorized` when the invitation can't be redeemed.
+    pub async fn create_account(&self, new: NewAccount) -> Result<Account, AuthorityError> {
+        let now = self.now();
+        let id = AccountId::from_random(random_bits()?);
+        let enrolment = match new.binding {
+            None => None,
+            Some(binding) => {
+                let invitation = self
+                    .store()
+                    .invitation(binding)
+                    .await?
+                    .ok_or(AuthorityError::NotFound("invitation"))?;
+                Some(Enrolment {
+                    id: EnrolmentId::from_random(random_bits()?),
+                    invitation: binding,
+                    account: id.clone(),
+                    principal: invitation.principal,
+                    profile: invitation.profile,
+                    identifiers: invitation.identifiers,
+                    state: EnrolmentState::Active,
+                    created_at: now,
+                })
+            }
+        };
+        let account = Account {
+            id,
+            thumbprint: new.thumbprint,
+            jwk: new.jwk,
+            contacts: new.contacts,
+            status: AccountStatus::Valid,
+            enrolment: enrolment.as_ref().map(|enrolment| enrolment.id.clone()),
+            created_at: now,
+        };
+        let audit = self.audit(
+            &Actor::Account(account.id.to_string()),
+            "account.create",
+            &account.id,
+            json!({
+                "thumbprint": account.thumbprint.to_base64url(),
+                "invitation": new.binding,
+                "principal": enrolment.as_ref().map(|enrolment| &enrolment.principal),
+            }),
+        );
+        let new = store::NewAccount {
+            account: account.clone(),
+            enrolment,
+        };
+        self.store().create_account(new, audit).await?;
+        Ok(account)
+    }
+
+    /// Replaces an account's contacts.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when it is no longer valid.
+    pub async fn update_account(
+        &self,
+        id: &AccountId,
+        contacts: Vec<String>,
+    ) -> Result<Account, AuthorityError> {
+        self.change_account(id, "account.update", |account| account.contacts = contacts)
+            .await
+    }
+
+    /// Ends an account, for ever (RFC 8555 section 7.3.6).
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when it is no longer valid.
+    pub async fn deactivate_account(&self, id: &AccountId) -> Result<Account, AuthorityError> {
+        self.change_account(id, "account.deactivate", |account| {
+            account.status = AccountStatus::Deactivated;
+        })
+        .await
+    }
+
+    async fn change_account(
+        &self,
+        id: &AccountId,
+        action: &'static str,
+        change: impl FnOnce(&mut Account),
+    ) -> Result<Account, AuthorityError> {
+        let mut account = self
+            .store()
+            .account(id)
+            .await?
+            .ok_or(AuthorityError::NotFound("account"))?;
+        change(&mut account);
+        let audit = self.audit(&Actor::Account(id.to_string()), action, id, json!({}));
+        self.store().update_account(account.clone(), audit).await?;
+        Ok(account)
+    }
+}

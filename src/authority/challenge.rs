@@ -1,0 +1,85 @@
+//! Authorizations and their challenges.
+
+use serde_json::json;
+
+use super::{Authority, AuthorityError};
+use crate::domain::{
+    audit::Actor,
+    authorization::Authorization,
+    challenge::{ChallengeKind, ValidationFailure},
+    id::AuthorizationId,
+};
+
+impl Authority {
+    /// The authorization with this id.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn authorization(
+        &self,
+        id: &AuthorizationId,
+    ) -> Result<Option<Authorization>, AuthorityError> {
+        Ok(self.store().authorization(id).await?)
+    }
+
+    /// The client says that a challenge is ready to be looked at.
+    ///
+    /// # Errors
+    /// `WrongState` when the authorization or the challenge has ended.
+    pub async fn begin_challenge(
+        &self,
+        id: &AuthorizationId,
+        kind: ChallengeKind,
+    ) -> Result<Authorization, AuthorityError> {
+        Ok(self.store().begin_challenge(id, kind, self.now()).await?)
+    }
+
+    /// The outcome of looking at a challenge; the order follows.
+    ///
+    /// # Errors
+    /// `WrongState` when it isn't being looked at.
+    pub async fn finish_challenge(
+        &self,
+        id: &AuthorizationId,
+        kind: ChallengeKind,
+        outcome: Result<(), ValidationFailure>,
+    ) -> Result<Authorization, AuthorityError> {
+        let failure = outcome.as_ref().err().map(|failure| &failure.detail);
+        let audit = self.audit(
+            &Actor::Authority,
+            "authorization.validate",
+            id,
+            json!({ "challenge": kind.name(), "valid": outcome.is_ok(), "failure": failure }),
+        );
+        Ok(self
+            .store()
+            .finish_challenge(id, kind, outcome, self.now(), audit)
+            .await?)
+    }
+
+    /// The client gives an authorization up.
+    ///
+    /// # Errors
+    /// `WrongState` when it has ended already.
+    pub async fn deactivate_authorization(
+        &self,
+        id: &AuthorizationId,
+    ) -> Result<Authorization, AuthorityError> {
+        let owner = self
+            .store()
+            .authorization(id)
+            .await?
+            .ok_or(AuthorityError::NotFound("authorization"))?
+            .account;
+        let audit = self.audit(
+            &Actor::Account(owner.to_string()),
+            "authorization.deactivate",
+            id,
+            json!({}),
+        );
+        Ok(self
+            .store()
+            .deactivate_authorization(id, self.now(), audit)
+            .await?)
+    }
+}

@@ -1,0 +1,98 @@
+//! What the authority answers when it doesn't do what was asked.
+
+use portcullis_ca::{certificate::Refused, csr::RequestError, key::SignerError};
+
+use crate::{
+    domain::{authorization::WrongState, enrolment::EnrolmentEnded, order::NotReady},
+    store::StoreError,
+};
+
+/// Why the authority did not do what was asked. Nothing was changed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AuthorityError {
+    /// There is no such thing.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The caller may not do this; the text says why and what would help.
+    #[error("{0}")]
+    Unauthorized(String),
+    /// What was asked for is malformed or contradicts itself.
+    #[error("{0}")]
+    Invalid(String),
+    /// Somebody else was first, or it has happened already.
+    #[error("{0}")]
+    Conflict(String),
+    /// An identifier may not be ordered.
+    #[error("{identifier} may not be ordered: {reason}")]
+    RejectedIdentifier {
+        /// Which.
+        identifier: String,
+        /// Why, and what would be right.
+        reason: String,
+    },
+    /// The request to be certified is not acceptable.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The key to be certified is refused for ever.
+    #[error("the key was revoked as compromised and is refused for ever; make a new one")]
+    KeyBlocked,
+    /// The order is not ready.
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    /// The authorization does not allow the move.
+    #[error(transparent)]
+    WrongState(#[from] WrongState),
+    /// The certificate is revoked already.
+    #[error("the certificate is revoked already")]
+    AlreadyRevoked,
+    /// The linter refused; an alarm, because it means that a fault of ours was caught.
+    #[error("{0}")]
+    Refused(Refused),
+    /// A fault of ours, or of the machine: the store, the signer. The text is for the log, not for the wire.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<StoreError> for AuthorityError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound(what) => Self::NotFound(what),
+            StoreError::Conflict(why) => Self::Conflict(why.to_owned()),
+            StoreError::NotReady(error) => Self::NotReady(error),
+            StoreError::WrongState(error) => Self::WrongState(error),
+            StoreError::EnrolmentEnded(error) => error.into(),
+            StoreError::NotRedeemable(error) => Self::Unauthorized(error.to_string()),
+            StoreError::KeyBlocked => Self::KeyBlocked,
+            error @ (StoreError::Damaged(_) | StoreError::Unavailable(_)) => {
+                tracing::error!(%error, "the store failed");
+                Self::Internal(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<EnrolmentEnded> for AuthorityError {
+    fn from(error: EnrolmentEnded) -> Self {
+        Self::Unauthorized(error.to_string())
+    }
+}
+
+impl From<RequestError> for AuthorityError {
+    fn from(error: RequestError) -> Self {
+        Self::BadRequest(error.to_string())
+    }
+}
+
+impl From<SignerError> for AuthorityError {
+    fn from(error: SignerError) -> Self {
+        tracing::error!(%error, "a signature could not be made");
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<Refused> for AuthorityError {
+    fn from(refused: Refused) -> Self {
+        tracing::error!(alarm = "lint", %refused, "the linter refused what was about to be signed");
+        Self::Refused(refused)
+    }
+}

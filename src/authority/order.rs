@@ -1,0 +1,292 @@
+//! Orders: placing one, and making a certificate of it.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use portcullis_ca::{csr::CertificateRequest, profile::ProfileKind};
+use serde_json::json;
+
+use super::{Authority, AuthorityError, issue::Leaf, random_bits};
+use crate::{
+    domain::{
+        Timestamp,
+        account::Account,
+        audit::Actor,
+        authorization::{Authorization, AuthorizationState},
+        challenge::{Challenge, ChallengeKind, ChallengeState},
+        enrolment::Enrolment,
+        id::{AccountId, AuthorizationId, OrderId, random_text},
+        identifier::Identifier,
+        order::{MAX_IDENTIFIERS, Order, OrderState},
+    },
+    store::CompleteOrder,
+};
+
+/// How long an order, and the authorizations that were made for it, may wait to be finished.
+const ORDER_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// The most orders of an account that are listed.
+const MAX_LISTED_ORDERS: usize = 1000;
+
+impl Authority {
+    /// The order with this id.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn order(&self, id: &OrderId) -> Result<Option<Order>, AuthorityError> {
+        Ok(self.store().order(id).await?)
+    }
+
+    /// The orders of an account, oldest first.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn orders_of(&self, account: &AccountId) -> Result<Vec<OrderId>, AuthorityError> {
+        Ok(self.store().orders_of(account, MAX_LISTED_ORDERS).await?)
+    }
+
+    /// Places an order. What the account's invitation vouches for is authorized at once; an account without one proves
+    /// DNS names and addresses by challenge.
+    ///
+    /// # Errors
+    /// `RejectedIdentifier` for what the account may not order at all, `Unauthorized` when its enrolment has ended.
+    pub async fn new_order(
+        &self,
+        account: &AccountId,
+        identifiers: Vec<Identifier>,
+    ) -> Result<Order, AuthorityError> {
+        let now = self.now();
+        let account = self
+            .store()
+            .account(account)
+            .await?
+            .ok_or(AuthorityError::NotFound("account"))?;
+        let enrolment = self.active_enrolment(&account).await?;
+        let identifiers: Vec<Identifier> = BTreeSet::from_iter(identifiers).into_iter().collect();
+        if identifiers.is_empty() || identifiers.len() > MAX_IDENTIFIERS {
+            return Err(AuthorityError::Invalid(format!(
+                "an order has 1 to {MAX_IDENTIFIERS} identifiers, this one has {}",
+                identifiers.len()
+            )));
+        }
+        let id = OrderId::from_random(random_bits()?);
+        let expires_at = now + ORDER_LIFE;
+        let mut authorizations = Vec::with_capacity(identifiers.len());
+        for identifier in &identifiers {
+            let (state, challenges) = authorize(enrolment.as_ref(), identifier)?;
+            authorizations.push(Authorization {
+                id: AuthorizationId::from_random(random_bits()?),
+                account: account.id.clone(),
+                order: id.clone(),
+                identifier: identifier.clone(),
+                state,
+                expires_at,
+                challenges,
+            });
+        }
+        let order = Order {
+            id,
+            account: account.id.clone(),
+            identifiers,
+            authorizations: authorizations
+                .iter()
+                .map(|authorization| authorization.id.clone())
+                .collect(),
+            state: OrderState::Pending,
+            expires_at,
+            created_at: now,
+        }
+        .follow(&authorizations, now);
+        let names: Vec<String> = order.identifiers.iter().map(ToString::to_string).collect();
+        let audit = self.audit(
+            &Actor::Account(account.id.to_string()),
+            "order.place",
+            &order.id,
+            json!({ "identifiers": names }),
+        );
+        self.store()
+            .place_order(order.clone(), authorizations, audit)
+            .await?;
+        Ok(order)
+    }
+
+    /// Makes the order's certificate. However many ask at once, one certificate is made; who asks again when it is there
+    /// gets the same order (RFC 8555 section 7.4).
+    ///
+    /// # Errors
+    /// `NotReady`; `BadRequest` when the request's names differ, and the order stays ready; `Unauthorized` when the
+    /// enrolment has ended.
+    pub async fn finalize(
+        &self,
+        id: &OrderId,
+        account: &AccountId,
+        request: CertificateRequest,
+    ) -> Result<Order, AuthorityError> {
+        let authority = self.clone();
+        let (id, account) = (id.clone(), account.clone());
+        // On its own feet: who hangs up now must not leave a signed certificate without its record.
+        tokio::spawn(async move { authority.finalize_in_turn(&id, &account, request).await })
+            .await
+            .map_err(|error| AuthorityError::Internal(error.to_string()))?
+    }
+
+    async fn finalize_in_turn(
+        &self,
+        id: &OrderId,
+        account: &AccountId,
+        request: CertificateRequest,
+    ) -> Result<Order, AuthorityError> {
+        let _turn = self.inner.finalizing.turn(id).await;
+        let now = self.now();
+        let order = self
+            .store()
+            .order(id)
+            .await?
+            .filter(|order| order.account == *account)
+            .ok_or(AuthorityError::NotFound("order"))?;
+        match (&order.state, order.status_at(now)) {
+            (OrderState::Valid { .. }, _) => return Ok(order),
+            (_, "ready") => {}
+            (_, status) => return Err(crate::domain::order::NotReady { status }.into()),
+        }
+        let account = self
+            .store()
+            .account(account)
+            .await?
+            .ok_or(AuthorityError::NotFound("account"))?;
+        let enrolment = self.active_enrolment(&account).await?;
+        let leaf = self.leaf_of(&order, &account, enrolment.as_ref(), request)?;
+        if self
+            .store()
+            .is_key_blocked(leaf.public_key.fingerprint())
+            .await?
+        {
+            return Err(AuthorityError::KeyBlocked);
+        }
+        let record = self.issue(leaf).await?;
+        let audit = self.audit(
+            &Actor::Account(account.id.to_string()),
+            "certificate.issue",
+            record.serial,
+            json!({
+                "order": order.id,
+                "profile": record.profile.name(),
+                "principal": record.principal,
+                "names": record.names,
+                "not_after": record.not_after,
+            }),
+        );
+        let complete = CompleteOrder {
+            order: order.id,
+            account: account.id,
+            certificate: record,
+            now,
+        };
+        Ok(self.store().complete_order(complete, audit).await?)
+    }
+
+    fn leaf_of(
+        &self,
+        order: &Order,
+        account: &Account,
+        enrolment: Option<&Enrolment>,
+        request: CertificateRequest,
+    ) -> Result<Leaf, AuthorityError> {
+        let principal = enrolment.map(|enrolment| enrolment.principal.clone());
+        let uri = principal
+            .as_ref()
+            .map(|principal| principal.spiffe_id(self.trust_domain()));
+        order
+            .check_names(&request, uri.as_deref())
+            .map_err(|differ| AuthorityError::BadRequest(differ.to_string()))?;
+        Ok(Leaf {
+            kind: enrolment.map_or(ProfileKind::Server, |enrolment| enrolment.profile),
+            public_key: request.public_key().clone(),
+            principal,
+            names: order.general_names(),
+            enrolment: enrolment.map(|enrolment| enrolment.id.clone()),
+            account: Some(account.id.clone()),
+            order: Some(order.id.clone()),
+        })
+    }
+
+    /// The account's enrolment, if it has one; an ended one is an error.
+    async fn active_enrolment(
+        &self,
+        account: &Account,
+    ) -> Result<Option<Enrolment>, AuthorityError> {
+        let Some(id) = &account.enrolment else {
+            return Ok(None);
+        };
+        let enrolment = self
+            .store()
+            .enrolment(id)
+            .await?
+            .ok_or(AuthorityError::NotFound("enrolment"))?;
+        enrolment.check_active()?;
+        Ok(Some(enrolment))
+    }
+
+    /// Deletes what ended before `before`, a little at a time.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn prune(&self, before: Timestamp) -> Result<usize, AuthorityError> {
+        const AT_ONCE: usize = 500;
+        let mut gone = 0;
+        loop {
+            let now_gone = self.store().prune(before, AT_ONCE).await?;
+            gone += now_gone;
+            if now_gone < AT_ONCE {
+                return Ok(gone);
+            }
+        }
+    }
+}
+
+/// How an identifier is authorized for an account.
+fn authorize(
+    enrolment: Option<&Enrolment>,
+    identifier: &Identifier,
+) -> Result<(AuthorizationState, Vec<Challenge>), AuthorityError> {
+    let rejected = |reason: String| {
+        Err(AuthorityError::RejectedIdentifier {
+            identifier: identifier.to_string(),
+            reason,
+        })
+    };
+    if let Some(enrolment) = enrolment {
+        if enrolment.vouches_for(identifier) {
+            let state = AuthorizationState::Valid {
+                vouched_by: Some(enrolment.invitation),
+            };
+            return Ok((state, Vec::new()));
+        }
+        let allowed: Vec<String> = enrolment
+            .identifiers
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        return rejected(format!(
+            "the invitation of {} allows {}",
+            enrolment.principal,
+            allowed.join(", ")
+        ));
+    }
+    match identifier {
+        Identifier::Dns(name) if name.is_wildcard() => {
+            rejected("a wildcard is proved by dns-01 only (RFC 8555 section 7.1.3), which this server does not do yet".to_owned())
+        }
+        Identifier::Dns(_) | Identifier::Ip(_) => Ok((
+            AuthorizationState::Pending,
+            vec![Challenge {
+                kind: ChallengeKind::Http01,
+                token: random_text(random_bits()?),
+                state: ChallengeState::Pending,
+            }],
+        )),
+        Identifier::PermanentIdentifier(_) => rejected(
+            "only an account that was opened with an invitation may order it; ask the operator for one (portcullis invite)"
+                .to_owned(),
+        ),
+    }
+}

@@ -1,0 +1,36 @@
+//! The server's own secrets: the pepper under which API keys are digested, and the root from which the MAC keys of
+//! external account bindings are derived. Both come from one seed, which is kept beside the CA keys, not in the store.
+
+use aws_lc_rs::hkdf;
+use zeroize::Zeroizing;
+
+use crate::domain::api_key::{Pepper, ServerRoot};
+
+/// Pepper and root.
+pub struct Secrets {
+    /// For the digests of API keys.
+    pub pepper: Pepper,
+    /// For derived MAC keys.
+    pub server_root: ServerRoot,
+}
+
+impl Secrets {
+    /// Derives both from a seed of 256 random bits (HKDF-SHA-256, RFC 5869).
+    #[must_use]
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        Self {
+            pepper: Pepper::new(&derive(seed, b"portcullis api key pepper")),
+            server_root: ServerRoot::new(*derive(seed, b"portcullis server root")),
+        }
+    }
+}
+
+fn derive(seed: &[u8; 32], info: &[u8]) -> Zeroizing<[u8; 32]> {
+    let mut out = Zeroizing::new([0; 32]);
+    hkdf::Salt::new(hkdf::HKDF_SHA256, &[])
+        .extract(seed)
+        .expand(&[info], hkdf::HKDF_SHA256)
+        .and_then(|key| key.fill(out.as_mut()))
+        .expect("32 octets are one block of HKDF-SHA-256");
+    out
+}
