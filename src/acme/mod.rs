@@ -1,6 +1,20 @@
 //! RFC 8555 on the wire: it reads and checks signed requests, asks `authority`, and writes the answers. It decides nothing.
+//!
+//! ```text
+//! routes -> signed_request (jws, jwk, nonce, urls) -> directory, account, order, authorization, challenge, certificate
+//!                                                       |                                     `-> http01
+//!                                                       `-> authority
+//! ```
+//!
+//! Whatever is refused becomes a `problem`. To add one more kind of challenge: its validation beside `http01`, and its
+//! row in `challenge`.
 
+pub mod account;
+pub mod authorization;
+pub mod certificate;
+pub mod challenge;
 pub mod config;
+pub mod directory;
 pub mod external_account_binding;
 pub mod http01;
 pub mod identifier;
@@ -8,5 +22,14 @@ mod json;
 pub mod jwk;
 pub mod jws;
 pub mod nonce;
+pub mod order;
 pub mod problem;
+mod refusal;
+pub mod routes;
+pub mod signed_request;
+pub mod state;
 pub mod urls;
+
+pub use config::{AcmeConfig, AcmeConfigError, AcmeSettings};
+pub use routes::router;
+pub use state::{AcmeSetUpError, AcmeState};

@@ -5,17 +5,26 @@
 //! process are refused. What was used is one bit in a window over the newest counters. A nonce that is too old for the
 //! window or for its life is refused as `badNonce`, and the client tries again with the fresh one in the answer.
 
-use std::{collections::VecDeque, fmt, time::Duration};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     error::Unspecified,
     rand,
 };
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use parking_lot::Mutex;
 
+use super::{problem::Problem, signed_request::SignedRequest, state::AcmeState};
 use crate::domain::Timestamp;
+
+/// Where a nonce stands in an answer (RFC 8555 section 6.5.1).
+pub const REPLAY_NONCE: HeaderName = HeaderName::from_static("replay-nonce");
 
 /// How long a nonce is good.
 pub const NONCE_LIFE: Duration = Duration::from_secs(3600);
@@ -166,6 +175,44 @@ impl Window {
         *word |= bit;
         Ok(())
     }
+}
+
+/// HEAD of newNonce: 200 (RFC 8555 section 7.2).
+pub async fn head(State(state): State<Arc<AcmeState>>) -> Response {
+    fresh(&state, StatusCode::OK)
+}
+
+/// GET of newNonce: 204.
+pub async fn read(State(state): State<Arc<AcmeState>>) -> Response {
+    fresh(&state, StatusCode::NO_CONTENT)
+}
+
+/// POST-as-GET of newNonce (RFC 8555 section 6.3 allows both).
+///
+/// # Errors
+/// Those of any signed request.
+pub async fn read_signed(
+    State(state): State<Arc<AcmeState>>,
+    request: SignedRequest,
+) -> Result<Response, Problem> {
+    request.by_account(&state).await?.payload.expect_empty()?;
+    Ok(fresh(&state, StatusCode::NO_CONTENT))
+}
+
+/// Puts a fresh nonce into an answer, which must not be kept then.
+pub fn add_to(headers: &mut HeaderMap, state: &AcmeState) {
+    let nonce = state.nonces.issue(state.clock.now());
+    headers.insert(
+        REPLAY_NONCE,
+        HeaderValue::try_from(nonce).expect("base64url fits a header"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
+fn fresh(state: &AcmeState, status: StatusCode) -> Response {
+    let mut response = status.into_response();
+    add_to(response.headers_mut(), state);
+    response
 }
 
 #[cfg(test)]

@@ -1,0 +1,100 @@
+//! Authorizations (RFC 8555 section 7.5): read and deactivated.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    account::check_owner,
+    challenge::{self, ChallengeObject},
+    identifier::WireIdentifier,
+    problem::Problem,
+    signed_request::{ByAccount, SignedRequest},
+    state::AcmeState,
+};
+use crate::domain::{
+    Timestamp, account::Account, authorization::Authorization, challenge::ChallengeState,
+    id::AuthorizationId,
+};
+
+#[derive(Deserialize)]
+struct AuthorizationUpdate {
+    status: Option<String>,
+}
+
+/// The authorization object (RFC 8555 section 7.1.4).
+#[derive(Serialize)]
+struct AuthorizationObject {
+    status: &'static str,
+    expires: Timestamp,
+    identifier: WireIdentifier,
+    challenges: Vec<ChallengeObject>,
+}
+
+/// An authorization's URL: read with an empty payload, else deactivated.
+///
+/// # Errors
+/// 404 when there is none, `unauthorized` when it is another account's, `malformed` for another change.
+pub async fn update(
+    State(state): State<Arc<AcmeState>>,
+    Path(id): Path<String>,
+    request: SignedRequest,
+) -> Result<Response, Problem> {
+    let ByAccount { account, payload } = request.by_account(&state).await?;
+    let mut authorization = own_authorization(&state, &account, id).await?;
+    if !payload.is_empty() {
+        let update: AuthorizationUpdate = payload.object()?;
+        if update.status.as_deref() != Some("deactivated") {
+            return Err(Problem::malformed(
+                "an authorization is changed in one way only: {\"status\": \"deactivated\"} (RFC 8555 section 7.5.2)",
+            ));
+        }
+        authorization = state.authority.deactivate_authorization(&authorization.id).await?;
+    }
+    challenge::resume(&state, &account, &authorization);
+    Ok(answer(&state, &authorization))
+}
+
+/// The authorization of that id, if it is this account's.
+///
+/// # Errors
+/// 404 when there is none, `unauthorized` when it is another account's.
+pub async fn own_authorization(
+    state: &AcmeState,
+    account: &Account,
+    id: String,
+) -> Result<Authorization, Problem> {
+    let authorization = state
+        .authority
+        .authorization(&AuthorizationId::from_text(id))
+        .await?
+        .ok_or_else(|| Problem::not_found("authorization"))?;
+    check_owner(account, authorization.account.as_str())?;
+    Ok(authorization)
+}
+
+fn answer(state: &AcmeState, authorization: &Authorization) -> Response {
+    let object = AuthorizationObject {
+        status: authorization.status_at(state.clock.now()),
+        expires: authorization.expires_at.whole_seconds(),
+        identifier: WireIdentifier::from(&authorization.identifier),
+        challenges: authorization
+            .challenges
+            .iter()
+            .map(|challenge| ChallengeObject::of(&state.urls, authorization, challenge))
+            .collect(),
+    };
+    let mut response = Json(object).into_response();
+    let processing = |state: &ChallengeState| matches!(state, ChallengeState::Processing);
+    if authorization.challenges.iter().any(|challenge| processing(&challenge.state)) {
+        let seconds = HeaderValue::from(state.validations.retry_after().as_secs());
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
+}

@@ -1,0 +1,181 @@
+//! A request whose form, URL and nonce are right (RFC 8555 sections 6.1 to 6.5). Its payload comes out only once its
+//! signature was verified, under the key of a valid account or the key that it carries.
+
+use std::sync::Arc;
+
+use axum::{
+    body::to_bytes,
+    extract::{FromRequest, OriginalUri, Request},
+    http::{StatusCode, Uri, header},
+};
+
+use super::{
+    jwk::Jwk,
+    jws::{Jws, KeyReference, MAX_BODY_BYTES, Payload},
+    problem::{Problem, ProblemType},
+    state::AcmeState,
+};
+use crate::domain::account::{Account, AccountStatus};
+
+/// A request whose nonce was redeemed, not yet verified.
+pub struct SignedRequest {
+    jws: Jws,
+    /// The URL that it was sent to, and signed for.
+    pub url: String,
+}
+
+/// A request that a valid account signed.
+pub struct ByAccount {
+    /// Whose request it is.
+    pub account: Account,
+    /// What it says.
+    pub payload: Payload,
+}
+
+/// A request that was signed with the key that it carries.
+pub struct ByKey {
+    /// The key.
+    pub key: Jwk,
+    /// What it says.
+    pub payload: Payload,
+}
+
+/// Who signed a request that may be signed in either way: revokeCert.
+pub enum ByEither {
+    /// An account.
+    Account(Box<ByAccount>),
+    /// A key.
+    Key(ByKey),
+}
+
+impl FromRequest<Arc<AcmeState>> for SignedRequest {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &Arc<AcmeState>) -> Result<Self, Problem> {
+        check_content_type(&request)?;
+        let uri: Uri = match request.extensions().get::<OriginalUri>() {
+            Some(OriginalUri(uri)) => uri.clone(),
+            None => request.uri().clone(),
+        };
+        let body = to_bytes(request.into_body(), MAX_BODY_BYTES).await.map_err(|_| {
+            Problem::malformed(format!(
+                "the body broke off or is larger than {MAX_BODY_BYTES} bytes, the most that is read"
+            ))
+            .with_status(StatusCode::PAYLOAD_TOO_LARGE)
+        })?;
+        let jws = Jws::parse(&body)?;
+        let url = state.urls.of_request(&uri);
+        if jws.url != url {
+            return Err(Problem::unauthorized(format!(
+                "\"url\" in the protected header is {:?}, but the request came to {url:?}; sign the URL that you send to (RFC 8555 section 6.4)",
+                jws.url
+            )));
+        }
+        redeem_nonce(&jws, state)?;
+        Ok(Self { jws, url })
+    }
+}
+
+fn check_content_type(request: &Request) -> Result<(), Problem> {
+    let given = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let essence = given.as_deref().and_then(|value| value.split(';').next()).map(str::trim);
+    if essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/jose+json")) {
+        return Ok(());
+    }
+    Err(Problem::malformed(format!(
+        "Content-Type is {}; it must be application/jose+json (RFC 8555 section 6.2)",
+        given.as_deref().unwrap_or("missing")
+    ))
+    .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
+}
+
+fn redeem_nonce(jws: &Jws, state: &AcmeState) -> Result<(), Problem> {
+    let bad = |reason: String| {
+        Problem::new(
+            ProblemType::BadNonce,
+            format!("{reason}; try again with the one in this answer's Replay-Nonce"),
+        )
+    };
+    let nonce = jws
+        .nonce
+        .as_deref()
+        .ok_or_else(|| bad("the protected header has no \"nonce\"".to_owned()))?;
+    state
+        .nonces
+        .redeem(nonce, state.clock.now())
+        .map_err(|error| bad(error.to_string()))
+}
+
+impl SignedRequest {
+    /// Verifies it as the request of an account.
+    ///
+    /// # Errors
+    /// `malformed` when it carries a key instead, `accountDoesNotExist`, `unauthorized` when the account has ended
+    /// or the signature is not its.
+    pub async fn by_account(self, state: &AcmeState) -> Result<ByAccount, Problem> {
+        let KeyReference::KeyId(kid) = &self.jws.key else {
+            return Err(Problem::malformed(
+                "the protected header has \"jwk\"; only newAccount, and revokeCert by the certificate's key, take it: give the account's URL as \"kid\"",
+            ));
+        };
+        let unknown = || {
+            Problem::new(
+                ProblemType::AccountDoesNotExist,
+                format!("\"kid\" is {kid:?}, and there is no such account; take its URL from the Location of newAccount"),
+            )
+        };
+        let id = state.urls.account_of(kid).ok_or_else(unknown)?;
+        let account = state.authority.account(&id).await?.ok_or_else(unknown)?;
+        let key = Jwk::from_json(account.jwk.to_string().as_bytes()).map_err(|error| {
+            tracing::error!(account = %id, %error, "the store holds an account's key that can't be read");
+            Problem::internal()
+        })?;
+        let payload = self.jws.verify(&key)?;
+        check_standing(&account)?;
+        Ok(ByAccount { account, payload })
+    }
+
+    /// Verifies it under the key that it carries.
+    ///
+    /// # Errors
+    /// `malformed` when it names an account instead, `unauthorized` when the signature is not the key's.
+    pub fn by_key(self) -> Result<ByKey, Problem> {
+        let KeyReference::Jwk(key) = self.jws.key.clone() else {
+            return Err(Problem::malformed(
+                "the protected header has \"kid\"; this request is signed with the key itself, as \"jwk\" (RFC 8555 section 6.2)",
+            ));
+        };
+        let payload = self.jws.verify(&key)?;
+        Ok(ByKey { key, payload })
+    }
+
+    /// Verifies it in the way that it is signed.
+    ///
+    /// # Errors
+    /// Those of [`Self::by_account`] and [`Self::by_key`].
+    pub async fn by_either(self, state: &AcmeState) -> Result<ByEither, Problem> {
+        match self.jws.key {
+            KeyReference::KeyId(_) => {
+                Ok(ByEither::Account(Box::new(self.by_account(state).await?)))
+            }
+            KeyReference::Jwk(_) => Ok(ByEither::Key(self.by_key()?)),
+        }
+    }
+}
+
+/// Whether the account may still act.
+///
+/// # Errors
+/// `unauthorized` when it was deactivated or revoked; its key never comes back (RFC 8555 section 7.3.6).
+pub fn check_standing(account: &Account) -> Result<(), Problem> {
+    match account.status {
+        AccountStatus::Valid => Ok(()),
+        AccountStatus::Deactivated | AccountStatus::Revoked => Err(Problem::unauthorized(format!(
+            "the account of this key is {}, for good; make a new key and a new account",
+            account.status.name()
+        ))),
+    }
+}

@@ -1,0 +1,72 @@
+//! A running ACME server on a loopback port, with its name server and a web server to validate against.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use portcullis::{
+    acme::{self, AcmeConfig, AcmeState, config::Http01Config},
+    authority::Authority,
+    domain::{Clock, Timestamp},
+};
+use tokio::net::TcpListener;
+use url::Url;
+
+use super::{name_server::NameServer, web_server::WebServer};
+
+/// A clock that a test moves.
+pub struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1000, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A server under test.
+pub struct Server {
+    pub base: String,
+    pub clock: Arc<TestClock>,
+    pub authority: Authority,
+    pub names: NameServer,
+    pub web: WebServer,
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        Self::with(AcmeConfig::default()).await
+    }
+
+    /// With a configuration, whose `http01` is set to the servers here.
+    pub async fn with(mut config: AcmeConfig) -> Self {
+        let (names, web) = (NameServer::start().await, WebServer::start("127.0.0.1:0").await);
+        config.http01 = Http01Config {
+            port: web.address.port(),
+            resolvers: vec![names.address.to_string()],
+            allow_networks: vec!["127.0.0.1/32".to_owned()],
+            retry_seconds: 0,
+            ..config.http01
+        };
+        let clock = Arc::new(TestClock(AtomicI64::new(1_800_000_000_000)));
+        let authority = Authority::stub(clock.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let state = AcmeState::new(
+            authority.clone(),
+            config.check().unwrap(),
+            &Url::parse(&base).unwrap(),
+            clock.clone(),
+        )
+        .unwrap();
+        let router = acme::router(state);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { base, clock, authority, names, web }
+    }
+}
