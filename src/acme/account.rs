@@ -71,7 +71,11 @@ pub async fn create(
     let url = request.url.clone();
     let signed = request.by_key()?;
     let wanted: NewAccountRequest = signed.payload.object()?;
-    if let Some(existing) = state.authority.account_by_key(&signed.key.thumbprint()).await? {
+    if let Some(existing) = state
+        .authority
+        .account_by_key(&signed.key.thumbprint())
+        .await?
+    {
         check_standing(&existing)?;
         return Ok(answer(&state, StatusCode::OK, existing, None));
     }
@@ -83,17 +87,36 @@ pub async fn create(
     }
     check_contacts(&wanted.contact)?;
     check_terms(&state, wanted.terms_of_service_agreed)?;
-    let binding = verify_binding(&state, wanted.external_account_binding.as_deref(), &signed.key, &url).await?;
-    let account = state
-        .authority
-        .create_account(NewAccount {
-            thumbprint: signed.key.thumbprint(),
-            jwk: signed.key.to_value(),
-            contacts: wanted.contact,
-            binding,
-        })
-        .await?;
-    Ok(answer(&state, StatusCode::CREATED, account, wanted.external_account_binding))
+    let binding = verify_binding(
+        &state,
+        wanted.external_account_binding.as_deref(),
+        &signed.key,
+        &url,
+    )
+    .await?;
+    let new = NewAccount {
+        thumbprint: signed.key.thumbprint(),
+        jwk: signed.key.to_value(),
+        contacts: wanted.contact,
+        binding,
+    };
+    match state.authority.create_account(new).await {
+        Ok(account) => Ok(answer(
+            &state,
+            StatusCode::CREATED,
+            account,
+            wanted.external_account_binding,
+        )),
+        // Another request with this key was quicker.
+        Err(error) => match state
+            .authority
+            .account_by_key(&signed.key.thumbprint())
+            .await?
+        {
+            Some(account) => Ok(answer(&state, StatusCode::OK, account, None)),
+            None => Err(error.into()),
+        },
+    }
 }
 
 /// An account's own URL: read with an empty payload, else changed or deactivated.
@@ -105,7 +128,10 @@ pub async fn update(
     Path(id): Path<String>,
     request: SignedRequest,
 ) -> Result<Response, Problem> {
-    let ByAccount { mut account, payload } = request.by_account(&state).await?;
+    let ByAccount {
+        mut account,
+        payload,
+    } = request.by_account(&state).await?;
     check_owner(&account, &id)?;
     if !payload.is_empty() {
         let update: AccountUpdate = payload.object()?;
@@ -113,7 +139,10 @@ pub async fn update(
             account = state.authority.deactivate_account(&account.id).await?;
         } else if let Some(contacts) = update.contact {
             check_contacts(&contacts)?;
-            account = state.authority.update_account(&account.id, contacts).await?;
+            account = state
+                .authority
+                .update_account(&account.id, contacts)
+                .await?;
         }
     }
     Ok(answer(&state, StatusCode::OK, account, None))
@@ -179,12 +208,16 @@ fn check_terms(state: &AcmeState, agreed: bool) -> Result<(), Problem> {
         Some(terms) if !agreed => {
             let problem = Problem::new(
                 ProblemType::UserActionRequired,
-                format!("the terms of service at {terms} must be agreed to; set \"termsOfServiceAgreed\" to true"),
+                format!(
+                    "the terms of service at {terms} must be agreed to; set \"termsOfServiceAgreed\" to true"
+                ),
             );
-            Err(match HeaderValue::try_from(format!("<{terms}>;rel=\"terms-of-service\"")) {
-                Ok(link) => problem.with_field(header::LINK, link),
-                Err(_) => problem,
-            })
+            Err(
+                match HeaderValue::try_from(format!("<{terms}>;rel=\"terms-of-service\"")) {
+                    Ok(link) => problem.with_field(header::LINK, link),
+                    Err(_) => problem,
+                },
+            )
         }
         Some(_) | None => Ok(()),
     }
@@ -195,20 +228,27 @@ fn check_contacts(contacts: &[String]) -> Result<(), Problem> {
     if contacts.len() > MAX_CONTACTS {
         return Err(Problem::new(
             ProblemType::InvalidContact,
-            format!("{} contacts are too many; give at most {MAX_CONTACTS}", contacts.len()),
+            format!(
+                "{} contacts are too many; give at most {MAX_CONTACTS}",
+                contacts.len()
+            ),
         ));
     }
     for contact in contacts {
         let Some(("mailto", address)) = contact.split_once(':') else {
             return Err(Problem::new(
                 ProblemType::UnsupportedContact,
-                format!("the contact {contact:?} is no mail address; write it as \"mailto:ops@example.com\""),
+                format!(
+                    "the contact {contact:?} is no mail address; write it as \"mailto:ops@example.com\""
+                ),
             ));
         };
         if !is_one_mail_address(address) {
             return Err(Problem::new(
                 ProblemType::InvalidContact,
-                format!("the contact {contact:?} is not one plain mail address; write it as \"mailto:ops@example.com\", without header fields"),
+                format!(
+                    "the contact {contact:?} is not one plain mail address; write it as \"mailto:ops@example.com\", without header fields"
+                ),
             ));
         }
     }
@@ -216,7 +256,9 @@ fn check_contacts(contacts: &[String]) -> Result<(), Problem> {
 }
 
 fn is_one_mail_address(address: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b',' | b'?' | b'<' | b'>' | b'"' | b';');
+    let plain = |byte: u8| {
+        byte.is_ascii_graphic() && !matches!(byte, b',' | b'?' | b'<' | b'>' | b'"' | b';')
+    };
     let Some((local, domain)) = address.split_once('@') else {
         return false;
     };
@@ -241,13 +283,21 @@ mod tests {
             ("mailto:", Some(ProblemType::InvalidContact)),
             ("mailto:ops", Some(ProblemType::InvalidContact)),
             ("mailto:a@b@c", Some(ProblemType::InvalidContact)),
-            ("mailto:a@example.com,b@example.com", Some(ProblemType::InvalidContact)),
-            ("mailto:a@example.com?subject=x", Some(ProblemType::InvalidContact)),
+            (
+                "mailto:a@example.com,b@example.com",
+                Some(ProblemType::InvalidContact),
+            ),
+            (
+                "mailto:a@example.com?subject=x",
+                Some(ProblemType::InvalidContact),
+            ),
             ("mailto:a@exa\nmple.com", Some(ProblemType::InvalidContact)),
             ("mailto:ä@example.com", Some(ProblemType::InvalidContact)),
         ] {
             assert_eq!(
-                check_contacts(&[contact.to_owned()]).map_err(|problem| problem.kind).err(),
+                check_contacts(&[contact.to_owned()])
+                    .map_err(|problem| problem.kind)
+                    .err(),
                 expected,
                 "{contact}"
             );

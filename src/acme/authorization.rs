@@ -55,7 +55,10 @@ pub async fn update(
                 "an authorization is changed in one way only: {\"status\": \"deactivated\"} (RFC 8555 section 7.5.2)",
             ));
         }
-        authorization = state.authority.deactivate_authorization(&authorization.id).await?;
+        authorization = state
+            .authority
+            .deactivate_authorization(&authorization.id)
+            .await?;
     }
     challenge::resume(&state, &account, &authorization);
     Ok(answer(&state, &authorization))
@@ -92,7 +95,11 @@ fn answer(state: &AcmeState, authorization: &Authorization) -> Response {
     };
     let mut response = Json(object).into_response();
     let processing = |state: &ChallengeState| matches!(state, ChallengeState::Processing);
-    if authorization.challenges.iter().any(|challenge| processing(&challenge.state)) {
+    if authorization
+        .challenges
+        .iter()
+        .any(|challenge| processing(&challenge.state))
+    {
         let seconds = HeaderValue::from(state.validations.retry_after().as_secs());
         response.headers_mut().insert(header::RETRY_AFTER, seconds);
     }

@@ -37,10 +37,18 @@ pub async fn read(
     payload.expect_empty()?;
     let missing = || Problem::not_found("certificate");
     let serial: Serial = serial.parse().map_err(|_| missing())?;
-    let certificate = state.authority.certificate(&serial).await?.ok_or_else(missing)?;
+    let certificate = state
+        .authority
+        .certificate(&serial)
+        .await?
+        .ok_or_else(missing)?;
     let owner = certificate.account.as_ref().ok_or_else(missing)?;
     check_owner(&account, owner.as_str())?;
-    let pem = state.authority.certificate_pem(&serial).await?.ok_or_else(missing)?;
+    let pem = state
+        .authority
+        .certificate_pem(&serial)
+        .await?
+        .ok_or_else(missing)?;
     let headers = [(header::CONTENT_TYPE, "application/pem-certificate-chain")];
     Ok((headers, pem).into_response())
 }
@@ -56,14 +64,22 @@ pub async fn revoke(
     match request.by_either(&state).await? {
         ByEither::Account(by) => {
             let (certificate, reason) = read_revocation(by.payload.object()?)?;
-            state.authority.revoke_by_account(&by.account.id, &certificate, reason).await?;
+            state
+                .authority
+                .revoke_by_account(&by.account.id, &certificate, reason)
+                .await?;
         }
         ByEither::Key(by) => {
             let (certificate, reason) = read_revocation(by.payload.object()?)?;
             let fingerprint = by.key.fingerprint().ok_or_else(|| {
-                Problem::unauthorized("the request is signed with another key than the certificate's")
+                Problem::unauthorized(
+                    "the request is signed with another key than the certificate's",
+                )
             })?;
-            state.authority.revoke_by_key(&fingerprint, &certificate, reason).await?;
+            state
+                .authority
+                .revoke_by_key(&fingerprint, &certificate, reason)
+                .await?;
         }
     }
     Ok(StatusCode::OK)

@@ -27,7 +27,9 @@ use crate::domain::{
     Timestamp,
     account::Account,
     authorization::Authorization,
-    challenge::{Challenge, ChallengeKind, ChallengeState, ValidationFailure, ValidationFailureKind},
+    challenge::{
+        Challenge, ChallengeKind, ChallengeState, ValidationFailure, ValidationFailureKind,
+    },
     id::AuthorizationId,
 };
 
@@ -104,13 +106,20 @@ pub async fn respond(
     let mut challenge = find(&authorization)?;
     if !payload.is_empty() {
         let ChallengeResponse {} = payload.object()?;
-        authorization = state.authority.begin_challenge(&authorization.id, challenge.kind).await?;
+        authorization = state
+            .authority
+            .begin_challenge(&authorization.id, challenge.kind)
+            .await?;
         challenge = find(&authorization)?;
     }
     resume(&state, &account, &authorization);
-    let mut response = Json(ChallengeObject::of(&state.urls, &authorization, &challenge)).into_response();
+    let mut response =
+        Json(ChallengeObject::of(&state.urls, &authorization, &challenge)).into_response();
     let headers = response.headers_mut();
-    let up = format!("<{}>;rel=\"up\"", state.urls.authorization(&authorization.id));
+    let up = format!(
+        "<{}>;rel=\"up\"",
+        state.urls.authorization(&authorization.id)
+    );
     if let Ok(up) = HeaderValue::try_from(up) {
         headers.append(header::LINK, up);
     }
@@ -164,7 +173,11 @@ impl Validations {
                 match challenge.kind {
                     ChallengeKind::Http01 => {
                         self.http01
-                            .validate(&authorization.identifier, &challenge.token, key_authorization)
+                            .validate(
+                                &authorization.identifier,
+                                &challenge.token,
+                                key_authorization,
+                            )
                             .await
                     }
                 }
@@ -195,17 +208,30 @@ pub fn resume(state: &Arc<AcmeState>, account: &Account, authorization: &Authori
         return;
     };
     if authorization.status_at(state.clock.now()) != "pending"
-        || !state.validations.running.lock().insert(authorization.id.clone())
+        || !state
+            .validations
+            .running
+            .lock()
+            .insert(authorization.id.clone())
     {
         return;
     }
     // RFC 8555 section 8.1.
     let key_authorization = format!("{}.{}", challenge.token, account.thumbprint.to_base64url());
-    let running = Running { state: Arc::clone(state), authorization: authorization.clone() };
+    let running = Running {
+        state: Arc::clone(state),
+        authorization: authorization.clone(),
+    };
     let challenge = challenge.clone();
     tokio::spawn(async move {
-        let Running { state, authorization } = &running;
-        let outcome = state.validations.validate(authorization, &challenge, &key_authorization).await;
+        let Running {
+            state,
+            authorization,
+        } = &running;
+        let outcome = state
+            .validations
+            .validate(authorization, &challenge, &key_authorization)
+            .await;
         match &outcome {
             Ok(()) => {
                 tracing::info!(identifier = %authorization.identifier, authorization = %authorization.id, "a challenge was validated");
@@ -214,8 +240,10 @@ pub fn resume(state: &Arc<AcmeState>, account: &Account, authorization: &Authori
                 tracing::info!(identifier = %authorization.identifier, authorization = %authorization.id, detail = failure.detail, "a challenge failed");
             }
         }
-        if let Err(error) =
-            state.authority.finish_challenge(&authorization.id, challenge.kind, outcome).await
+        if let Err(error) = state
+            .authority
+            .finish_challenge(&authorization.id, challenge.kind, outcome)
+            .await
         {
             tracing::warn!(authorization = %authorization.id, %error, "the outcome of a validation could not be recorded");
         }
@@ -230,6 +258,10 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.state.validations.running.lock().remove(&self.authorization.id);
+        self.state
+            .validations
+            .running
+            .lock()
+            .remove(&self.authorization.id);
     }
 }

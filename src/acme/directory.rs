@@ -6,10 +6,7 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 
 use super::{
-    config::ExternalAccount,
-    problem::Problem,
-    signed_request::SignedRequest,
-    state::AcmeState,
+    config::ExternalAccount, problem::Problem, signed_request::SignedRequest, state::AcmeState,
 };
 
 /// The directory object.
@@ -57,7 +54,11 @@ fn directory(state: &AcmeState) -> Directory {
         new_order: state.urls.new_order(),
         revoke_cert: state.urls.revoke_certificate(),
         meta: Meta {
-            terms_of_service: state.settings.terms_of_service.as_ref().map(ToString::to_string),
+            terms_of_service: state
+                .settings
+                .terms_of_service
+                .as_ref()
+                .map(ToString::to_string),
             website: state.settings.website.as_ref().map(ToString::to_string),
             external_account_required: match state.settings.external_account {
                 ExternalAccount::Optional => false,

@@ -337,7 +337,9 @@ impl Jwk {
                 curve: Curve::P384,
                 point: info.strip_prefix(P384_PREFIX)?.to_vec(),
             },
-            KeyAlgorithm::Ed25519 => Self::Ed25519 { x: info.strip_prefix(ED25519_PREFIX)?.to_vec() },
+            KeyAlgorithm::Ed25519 => Self::Ed25519 {
+                x: info.strip_prefix(ED25519_PREFIX)?.to_vec(),
+            },
         })
     }
 
@@ -346,13 +348,25 @@ impl Jwk {
     #[must_use]
     pub fn fingerprint(&self) -> Option<[u8; 32]> {
         let (prefix, bits) = match self {
-            Self::Ec { curve: Curve::P256, point } => (P256_PREFIX, point),
-            Self::Ec { curve: Curve::P384, point } => (P384_PREFIX, point),
+            Self::Ec {
+                curve: Curve::P256,
+                point,
+            } => (P256_PREFIX, point),
+            Self::Ec {
+                curve: Curve::P384,
+                point,
+            } => (P384_PREFIX, point),
             Self::Ed25519 { x } => (ED25519_PREFIX, x),
-            Self::Ec { curve: Curve::P521, .. } | Self::Rsa { .. } => return None,
+            Self::Ec {
+                curve: Curve::P521, ..
+            }
+            | Self::Rsa { .. } => return None,
         };
         let info = [prefix, bits].concat();
-        digest::digest(&digest::SHA256, &info).as_ref().try_into().ok()
+        digest::digest(&digest::SHA256, &info)
+            .as_ref()
+            .try_into()
+            .ok()
     }
 }
 
@@ -518,10 +532,17 @@ mod tests {
     #[test]
     fn the_key_of_a_certificate_is_the_same_key_as_a_jwk() {
         use portcullis_ca::key::{Signer as _, SigningKey};
-        for algorithm in [KeyAlgorithm::P256, KeyAlgorithm::P384, KeyAlgorithm::Ed25519] {
+        for algorithm in [
+            KeyAlgorithm::P256,
+            KeyAlgorithm::P384,
+            KeyAlgorithm::Ed25519,
+        ] {
             let key = SigningKey::generate(algorithm).unwrap();
             let jwk = Jwk::from_public_key(key.public_key()).unwrap();
-            assert_eq!(jwk, Jwk::from_json(jwk.canonical_json().as_bytes()).unwrap());
+            assert_eq!(
+                jwk,
+                Jwk::from_json(jwk.canonical_json().as_bytes()).unwrap()
+            );
             assert_eq!(jwk.fingerprint(), Some(key.public_key().fingerprint()));
         }
     }

@@ -127,11 +127,16 @@ pub async fn finalize(
     if status != "ready" {
         return Err(Problem::new(
             ProblemType::OrderNotReady,
-            format!("the order is {status}; it can be finalized once it is ready, when all its authorizations are valid"),
+            format!(
+                "the order is {status}; it can be finalized once it is ready, when all its authorizations are valid"
+            ),
         ));
     }
     let csr = read_csr(&state, &wanted.csr).await?;
-    let order = state.authority.finalize(&order.id, &account.id, csr).await?;
+    let order = state
+        .authority
+        .finalize(&order.id, &account.id, csr)
+        .await?;
     Ok(answer(&state, StatusCode::OK, &order))
 }
 
@@ -141,10 +146,15 @@ async fn read_csr(state: &AcmeState, text: &str) -> Result<CertificateRequest, P
     let csr = CertificateRequest::from_der(&der).map_err(|error| bad(error.to_string()))?;
     // RFC 8555 section 11.1: who can make a CA sign with an account's key could act for the account.
     if let Some(key) = Jwk::from_public_key(csr.public_key())
-        && state.authority.account_by_key(&key.thumbprint()).await?.is_some()
+        && state
+            .authority
+            .account_by_key(&key.thumbprint())
+            .await?
+            .is_some()
     {
         return Err(bad(
-            "the key of the CSR is an account's key; make another key for the certificate".to_owned(),
+            "the key of the CSR is an account's key; make another key for the certificate"
+                .to_owned(),
         ));
     }
     Ok(csr)
@@ -164,7 +174,9 @@ fn answer(state: &AcmeState, status: StatusCode, order: &Order) -> Response {
     let (certificate, error) = match &order.state {
         OrderState::Pending | OrderState::Ready => (None, None),
         OrderState::Valid { certificate } => (Some(state.urls.certificate(certificate)), None),
-        OrderState::Invalid { detail } => (None, Some(Problem::unauthorized(detail.clone()).document())),
+        OrderState::Invalid { detail } => {
+            (None, Some(Problem::unauthorized(detail.clone()).document()))
+        }
     };
     let object = OrderObject {
         status: order.status_at(state.clock.now()),
@@ -179,5 +191,10 @@ fn answer(state: &AcmeState, status: StatusCode, order: &Order) -> Response {
         certificate,
         error,
     };
-    (status, [(header::LOCATION, state.urls.order(&order.id))], Json(object)).into_response()
+    (
+        status,
+        [(header::LOCATION, state.urls.order(&order.id))],
+        Json(object),
+    )
+        .into_response()
 }

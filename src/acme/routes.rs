@@ -25,21 +25,36 @@ use super::{
 pub fn router(state: AcmeState) -> Router {
     let state = Arc::new(state);
     Router::new()
-        .route("/acme/directory", get(directory::read).post(directory::read_signed))
-        .route("/acme/new-nonce", get(nonce::read).head(nonce::head).post(nonce::read_signed))
+        .route(
+            "/acme/directory",
+            get(directory::read).post(directory::read_signed),
+        )
+        .route(
+            "/acme/new-nonce",
+            get(nonce::read).head(nonce::head).post(nonce::read_signed),
+        )
         .route("/acme/new-account", post(account::create))
         .route("/acme/account/{account}", post(account::update))
         .route("/acme/account/{account}/orders", post(order::list))
         .route("/acme/new-order", post(order::create))
         .route("/acme/order/{order}", post(order::read))
         .route("/acme/order/{order}/finalize", post(order::finalize))
-        .route("/acme/authorization/{authorization}", post(authorization::update))
-        .route("/acme/challenge/{authorization}/{kind}", post(challenge::respond))
+        .route(
+            "/acme/authorization/{authorization}",
+            post(authorization::update),
+        )
+        .route(
+            "/acme/challenge/{authorization}/{kind}",
+            post(challenge::respond),
+        )
         .route("/acme/certificate/{serial}", post(certificate::read))
         .route("/acme/revoke-cert", post(certificate::revoke))
         .route("/acme/{*rest}", any(no_such_resource))
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn_with_state(Arc::clone(&state), add_nonce_and_index))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&state),
+            add_nonce_and_index,
+        ))
         .with_state(state)
 }
 

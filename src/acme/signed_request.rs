@@ -57,12 +57,14 @@ impl FromRequest<Arc<AcmeState>> for SignedRequest {
             Some(OriginalUri(uri)) => uri.clone(),
             None => request.uri().clone(),
         };
-        let body = to_bytes(request.into_body(), MAX_BODY_BYTES).await.map_err(|_| {
-            Problem::malformed(format!(
+        let body = to_bytes(request.into_body(), MAX_BODY_BYTES)
+            .await
+            .map_err(|_| {
+                Problem::malformed(format!(
                 "the body broke off or is larger than {MAX_BODY_BYTES} bytes, the most that is read"
             ))
             .with_status(StatusCode::PAYLOAD_TOO_LARGE)
-        })?;
+            })?;
         let jws = Jws::parse(&body)?;
         let url = state.urls.of_request(&uri);
         if jws.url != url {
@@ -81,7 +83,10 @@ fn check_content_type(request: &Request) -> Result<(), Problem> {
         .headers()
         .get(header::CONTENT_TYPE)
         .map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let essence = given.as_deref().and_then(|value| value.split(';').next()).map(str::trim);
+    let essence = given
+        .as_deref()
+        .and_then(|value| value.split(';').next())
+        .map(str::trim);
     if essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/jose+json")) {
         return Ok(());
     }
@@ -124,7 +129,9 @@ impl SignedRequest {
         let unknown = || {
             Problem::new(
                 ProblemType::AccountDoesNotExist,
-                format!("\"kid\" is {kid:?}, and there is no such account; take its URL from the Location of newAccount"),
+                format!(
+                    "\"kid\" is {kid:?}, and there is no such account; take its URL from the Location of newAccount"
+                ),
             )
         };
         let id = state.urls.account_of(kid).ok_or_else(unknown)?;

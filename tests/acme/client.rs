@@ -84,16 +84,29 @@ impl Key {
     /// RFC 7638; the members of the map are sorted by name.
     pub fn thumbprint(&self) -> String {
         let canonical = self.jwk().to_string();
-        encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, canonical.as_bytes()))
+        encode(aws_lc_rs::digest::digest(
+            &aws_lc_rs::digest::SHA256,
+            canonical.as_bytes(),
+        ))
     }
 
     fn sign(&self, message: &[u8]) -> Vec<u8> {
         match self {
-            Self::Ec(pair, ..) => pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec(),
+            Self::Ec(pair, ..) => pair
+                .sign(&SystemRandom::new(), message)
+                .unwrap()
+                .as_ref()
+                .to_vec(),
             Self::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
             Self::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).unwrap();
+                pair.sign(
+                    &RSA_PKCS1_SHA256,
+                    &SystemRandom::new(),
+                    message,
+                    &mut signature,
+                )
+                .unwrap();
                 signature
             }
         }
@@ -132,7 +145,11 @@ impl Reply {
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).unwrap_or_else(|| panic!("no {name}: {self:?}")).to_str().unwrap()
+        self.headers
+            .get(name)
+            .unwrap_or_else(|| panic!("no {name}: {self:?}"))
+            .to_str()
+            .unwrap()
     }
 
     pub fn location(&self) -> String {
@@ -146,12 +163,25 @@ impl Reply {
 
     /// Status and the last part of the problem's type.
     pub fn problem(&self) -> (u16, String) {
-        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{self:?}"
+        );
         let problem = self.json();
         let kind = problem["type"].as_str().unwrap();
         assert_eq!(problem["status"], self.status.as_u16());
-        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
-        (self.status.as_u16(), kind.strip_prefix("urn:ietf:params:acme:error:").unwrap().to_owned())
+        assert!(
+            problem["detail"]
+                .as_str()
+                .is_some_and(|detail| !detail.is_empty())
+        );
+        (
+            self.status.as_u16(),
+            kind.strip_prefix("urn:ietf:params:acme:error:")
+                .unwrap()
+                .to_owned(),
+        )
     }
 
     /// That it worked.
@@ -170,7 +200,11 @@ pub struct Client {
 
 impl Client {
     pub fn new(base: &str, key: Key) -> Self {
-        Self { base: base.to_owned(), key, account: None }
+        Self {
+            base: base.to_owned(),
+            key,
+            account: None,
+        }
     }
 
     /// One with a fresh account.
@@ -182,7 +216,9 @@ impl Client {
 
     /// Sends newAccount, and remembers the account.
     pub async fn register(&mut self, payload: Value) -> Reply {
-        let reply = self.post_with_key(&self.url("new-account"), &payload.to_string()).await;
+        let reply = self
+            .post_with_key(&self.url("new-account"), &payload.to_string())
+            .await;
         if reply.status.is_success() {
             self.account = Some(reply.location());
         }
@@ -211,7 +247,8 @@ impl Client {
     /// A request by the account.
     pub async fn post(&self, url: &str, payload: Value) -> Reply {
         let protected = self.protected(url).await;
-        self.send(url, &self.key.jws(&protected, &payload.to_string())).await
+        self.send(url, &self.key.jws(&protected, &payload.to_string()))
+            .await
     }
 
     /// A POST-as-GET by the account.
@@ -232,7 +269,13 @@ impl Client {
     }
 
     pub async fn send(&self, url: &str, jws: &Value) -> Reply {
-        let reply = send(Method::POST, url, Some("application/jose+json"), jws.to_string().into()).await;
+        let reply = send(
+            Method::POST,
+            url,
+            Some("application/jose+json"),
+            jws.to_string().into(),
+        )
+        .await;
         // RFC 8555 section 6.5: in every answer to a POST, whatever it is.
         assert!(!reply.header("replay-nonce").is_empty());
         reply
@@ -246,8 +289,15 @@ pub async fn send(method: Method, url: &str, content_type: Option<&str>, body: V
         request = request.header(header::CONTENT_TYPE, content_type);
     }
     let client = HttpClient::builder(TokioExecutor::new()).build_http();
-    let response = client.request(request.body(Full::new(Bytes::from(body))).unwrap()).await.unwrap();
+    let response = client
+        .request(request.body(Full::new(Bytes::from(body))).unwrap())
+        .await
+        .unwrap();
     let (head, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    Reply { status: head.status, headers: head.headers, body }
+    Reply {
+        status: head.status,
+        headers: head.headers,
+        body,
+    }
 }

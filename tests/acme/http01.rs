@@ -57,12 +57,19 @@ impl Scene {
             ..AcmeConfig::default()
         };
         let http01 = Http01::new(&config.check().unwrap().http01).unwrap();
-        Self { names, outside, inside, http01 }
+        Self {
+            names,
+            outside,
+            inside,
+            http01,
+        }
     }
 
     async fn validate(&self, kind: &str, value: &str) -> Result<(), ValidationFailure> {
         let identifier = Identifier::parse(kind, value).unwrap();
-        self.http01.validate(&identifier, TOKEN, KEY_AUTHORIZATION).await
+        self.http01
+            .validate(&identifier, TOKEN, KEY_AUTHORIZATION)
+            .await
     }
 
     async fn expect(&self, kind: &str, value: &str, failure: ValidationFailureKind, part: &str) {
@@ -88,11 +95,19 @@ async fn a_wrong_answer_fails_the_validation() {
     use ValidationFailureKind::{Dns, IncorrectResponse};
     let scene = Scene::new().await;
     scene.names.set("a.example", &["127.0.0.1"]);
-    scene.expect("dns", "unknown.example", Dns, "no A or AAAA record").await;
+    scene
+        .expect("dns", "unknown.example", Dns, "no A or AAAA record")
+        .await;
     for (page, part) in [
-        (Page::Body(b"something else".to_vec()), "14 bytes that are not the key authorization"),
+        (
+            Page::Body(b"something else".to_vec()),
+            "14 bytes that are not the key authorization",
+        ),
         (Page::Body(Vec::new()), "0 bytes"),
-        (Page::Body(format!(" {KEY_AUTHORIZATION}").into()), "not the key authorization"),
+        (
+            Page::Body(format!(" {KEY_AUTHORIZATION}").into()),
+            "not the key authorization",
+        ),
         (Page::Body(vec![b'a'; 100_000]), "more than 1024 bytes"),
         (Page::Status(StatusCode::NOT_FOUND), "404"),
         (Page::Status(StatusCode::INTERNAL_SERVER_ERROR), "500"),
@@ -100,16 +115,25 @@ async fn a_wrong_answer_fails_the_validation() {
         (Page::Status(StatusCode::FOUND), "without a usable Location"),
     ] {
         scene.outside.respond(TOKEN, page);
-        scene.expect("dns", "a.example", IncorrectResponse, part).await;
+        scene
+            .expect("dns", "a.example", IncorrectResponse, part)
+            .await;
     }
 }
 
 #[tokio::test]
 async fn a_server_that_never_answers_holds_nothing_up() {
     let scene = Scene::with(&["127.0.0.1/32"], 1).await;
-    scene.outside.respond(TOKEN, Page::Late(Duration::from_secs(3600)));
     scene
-        .expect("ip", "127.0.0.1", ValidationFailureKind::Connection, "no answer from 127.0.0.1 within 1 seconds")
+        .outside
+        .respond(TOKEN, Page::Late(Duration::from_secs(3600)));
+    scene
+        .expect(
+            "ip",
+            "127.0.0.1",
+            ValidationFailureKind::Connection,
+            "no answer from 127.0.0.1 within 1 seconds",
+        )
         .await;
 }
 
@@ -121,22 +145,34 @@ async fn internal_addresses_are_not_connected_to_by_default() {
     for (name, address, kind) in [
         ("loopback.example", "127.0.0.1", "a loopback address"),
         ("loopback6.example", "::1", "a loopback address"),
-        ("mapped.example", "::ffff:127.0.0.1", "an IPv4-mapped address"),
-        ("metadata.example", "169.254.169.254", "a link-local address"),
+        (
+            "mapped.example",
+            "::ffff:127.0.0.1",
+            "an IPv4-mapped address",
+        ),
+        (
+            "metadata.example",
+            "169.254.169.254",
+            "a link-local address",
+        ),
         ("private.example", "10.0.0.1", "a private address"),
         ("unspecified.example", "0.0.0.0", "an unspecified address"),
     ] {
         scene.names.set(name, &[address]);
         scene.expect("dns", name, Unauthorized, kind).await;
     }
-    scene.expect("ip", "127.0.0.1", Unauthorized, "a loopback address").await;
+    scene
+        .expect("ip", "127.0.0.1", Unauthorized, "a loopback address")
+        .await;
     assert_eq!((scene.outside.hits(), scene.inside.hits()), (0, 0));
 }
 
 #[tokio::test]
 async fn of_several_addresses_only_the_allowed_are_connected_to() {
     let scene = Scene::new().await;
-    scene.names.set("a.example", &["127.0.0.2", "127.0.0.1", "::ffff:127.0.0.2"]);
+    scene
+        .names
+        .set("a.example", &["127.0.0.2", "127.0.0.1", "::ffff:127.0.0.2"]);
     assert_eq!(scene.validate("dns", "a.example").await, Ok(()));
     assert_eq!((scene.outside.hits(), scene.inside.hits()), (1, 0));
 }
@@ -145,9 +181,18 @@ async fn of_several_addresses_only_the_allowed_are_connected_to() {
 #[tokio::test]
 async fn the_address_that_was_checked_is_the_one_connected_to() {
     let scene = Scene::new().await;
-    scene.names.set_in_turn("a.example", &[&["127.0.0.1"], &["127.0.0.2"]]);
+    scene
+        .names
+        .set_in_turn("a.example", &[&["127.0.0.1"], &["127.0.0.2"]]);
     assert_eq!(scene.validate("dns", "a.example").await, Ok(()));
-    assert_eq!((scene.outside.hits(), scene.inside.hits(), scene.names.queries()), (1, 0, 1));
+    assert_eq!(
+        (
+            scene.outside.hits(),
+            scene.inside.hits(),
+            scene.names.queries()
+        ),
+        (1, 0, 1)
+    );
 }
 
 #[tokio::test]
@@ -157,23 +202,45 @@ async fn redirects_are_followed_within_limits_and_every_one_is_checked() {
     let port = scene.outside.address.port();
     scene.names.set("a.example", &["127.0.0.1"]);
     scene.names.set("inside.example", &["127.0.0.2"]);
-    scene.outside.set("/elsewhere", Page::Body(KEY_AUTHORIZATION.into()));
+    scene
+        .outside
+        .set("/elsewhere", Page::Body(KEY_AUTHORIZATION.into()));
 
-    scene.outside.respond(TOKEN, Page::Redirect("/elsewhere".into()));
+    scene
+        .outside
+        .respond(TOKEN, Page::Redirect("/elsewhere".into()));
     assert_eq!(scene.validate("dns", "a.example").await, Ok(()));
-    scene.outside.respond(TOKEN, Page::Redirect(format!("http://127.0.0.1:{port}/elsewhere")));
+    scene.outside.respond(
+        TOKEN,
+        Page::Redirect(format!("http://127.0.0.1:{port}/elsewhere")),
+    );
     assert_eq!(scene.validate("dns", "a.example").await, Ok(()));
 
     for (location, part) in [
-        (format!("http://inside.example:{port}/secret"), "a loopback address"),
-        (format!("http://127.0.0.2:{port}/secret"), "a loopback address"),
+        (
+            format!("http://inside.example:{port}/secret"),
+            "a loopback address",
+        ),
+        (
+            format!("http://127.0.0.2:{port}/secret"),
+            "a loopback address",
+        ),
         // The same address in other spellings.
-        (format!("http://0x7f000002:{port}/secret"), "a loopback address"),
-        (format!("http://[::ffff:127.0.0.2]:{port}/secret"), "an IPv4-mapped address"),
+        (
+            format!("http://0x7f000002:{port}/secret"),
+            "a loopback address",
+        ),
+        (
+            format!("http://[::ffff:127.0.0.2]:{port}/secret"),
+            "an IPv4-mapped address",
+        ),
         ("https://127.0.0.2/secret".to_owned(), "a loopback address"),
         ("http://a.example:22/".to_owned(), "port 22"),
         ("ftp://a.example/".to_owned(), "only http and https"),
-        (format!("http://user:secret@a.example:{port}/elsewhere"), "user name"),
+        (
+            format!("http://user:secret@a.example:{port}/elsewhere"),
+            "user name",
+        ),
     ] {
         scene.outside.respond(TOKEN, Page::Redirect(location));
         scene.expect("dns", "a.example", Unauthorized, part).await;
@@ -183,7 +250,14 @@ async fn redirects_are_followed_within_limits_and_every_one_is_checked() {
     let before = scene.outside.hits();
     scene.outside.set("/loop", Page::Redirect("/loop".into()));
     scene.outside.respond(TOKEN, Page::Redirect("/loop".into()));
-    scene.expect("dns", "a.example", IncorrectResponse, "more than 10 redirects").await;
+    scene
+        .expect(
+            "dns",
+            "a.example",
+            IncorrectResponse,
+            "more than 10 redirects",
+        )
+        .await;
     assert_eq!(scene.outside.hits() - before, MAX_REDIRECTS + 1);
 }
 
@@ -194,7 +268,10 @@ async fn a_redirect_to_https_is_followed_whatever_certificate_is_there() {
     scene.names.set("a.example", &["127.0.0.1"]);
     scene.names.set("tls.example", &["127.0.0.3"]);
     tls_server(&format!("127.0.0.3:{port}")).await;
-    scene.outside.respond(TOKEN, Page::Redirect(format!("https://tls.example:{port}/x")));
+    scene.outside.respond(
+        TOKEN,
+        Page::Redirect(format!("https://tls.example:{port}/x")),
+    );
     assert_eq!(scene.validate("dns", "a.example").await, Ok(()));
 }
 
@@ -222,7 +299,8 @@ async fn tls_server(address: &str) {
                 head.push(stream.read_u8().await.unwrap());
             }
             let length = KEY_AUTHORIZATION.len();
-            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{KEY_AUTHORIZATION}");
+            let answer =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{KEY_AUTHORIZATION}");
             stream.write_all(answer.as_bytes()).await.unwrap();
             stream.shutdown().await.unwrap();
         }

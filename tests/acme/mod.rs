@@ -1,9 +1,13 @@
 //! Tests of the ACME server: over HTTP, with requests signed here, and real name and web servers on loopback.
 
+mod account;
+mod certificate;
 mod client;
+mod external_account_binding;
 mod http01;
 mod name_server;
 mod nonce;
+mod order;
 mod requests;
 mod server;
 mod web_server;

@@ -13,16 +13,28 @@ async fn new_nonce_answers_head_with_200_and_get_with_204() {
     let client = Client::registered(&server.base).await;
     let url = client.url("new-nonce");
     let replies = [
-        (send(Method::HEAD, &url, None, Vec::new()).await, StatusCode::OK),
-        (send(Method::GET, &url, None, Vec::new()).await, StatusCode::NO_CONTENT),
+        (
+            send(Method::HEAD, &url, None, Vec::new()).await,
+            StatusCode::OK,
+        ),
+        (
+            send(Method::GET, &url, None, Vec::new()).await,
+            StatusCode::NO_CONTENT,
+        ),
         (client.get(&url).await, StatusCode::NO_CONTENT),
     ];
     for (reply, status) in replies {
         assert_eq!(reply.status, status);
         assert_eq!(reply.header("cache-control"), "no-store");
-        assert!(reply.header("replay-nonce").len() >= 22, "128 bits at least");
+        assert!(
+            reply.header("replay-nonce").len() >= 22,
+            "128 bits at least"
+        );
         assert!(reply.body.is_empty());
-        assert_eq!(reply.links(), [format!("<{}>;rel=\"index\"", client.url("directory"))]);
+        assert_eq!(
+            reply.links(),
+            [format!("<{}>;rel=\"index\"", client.url("directory"))]
+        );
     }
 }
 
@@ -37,7 +49,13 @@ async fn a_nonce_is_good_once_and_the_refusal_carries_a_good_one() {
     let again = client.send(&url, &jws).await;
     assert_eq!(again.problem(), (400, "badNonce".to_owned()));
     protected["nonce"] = again.header("replay-nonce").into();
-    assert_eq!(client.send(&url, &client.key.jws(&protected, "")).await.status, StatusCode::OK);
+    assert_eq!(
+        client
+            .send(&url, &client.key.jws(&protected, ""))
+            .await
+            .status,
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]
@@ -60,8 +78,13 @@ async fn twelve_requests_with_one_nonce_at_once_succeed_once() {
     let url = client.account.clone().unwrap();
     let jws = client.key.jws(&client.protected(&url).await, "");
     let replies = futures_util::future::join_all((0..12).map(|_| client.send(&url, &jws))).await;
-    let good = replies.iter().filter(|reply| reply.status == StatusCode::OK).count();
-    let bad = replies.iter().filter(|reply| reply.status != StatusCode::OK);
+    let good = replies
+        .iter()
+        .filter(|reply| reply.status == StatusCode::OK)
+        .count();
+    let bad = replies
+        .iter()
+        .filter(|reply| reply.status != StatusCode::OK);
     assert_eq!(good, 1);
     assert!(bad.into_iter().all(|reply| reply.problem().1 == "badNonce"));
 }

@@ -23,7 +23,12 @@ fn protected(
     change: impl Fn(&mut Value) + 'static,
     expected: (u16, &'static str),
 ) -> Case {
-    Case { what, protected: Box::new(change), body: Box::new(|_| {}), expected }
+    Case {
+        what,
+        protected: Box::new(change),
+        body: Box::new(|_| {}),
+        expected,
+    }
 }
 
 fn body(
@@ -31,7 +36,12 @@ fn body(
     change: impl Fn(&mut Value) + 'static,
     expected: (u16, &'static str),
 ) -> Case {
-    Case { what, protected: Box::new(|_| {}), body: Box::new(change), expected }
+    Case {
+        what,
+        protected: Box::new(|_| {}),
+        body: Box::new(change),
+        expected,
+    }
 }
 
 fn set(name: &'static str, value: Value) -> impl Fn(&mut Value) {
@@ -53,19 +63,59 @@ async fn a_request_that_is_not_as_rfc_8555_says_is_refused_with_the_right_proble
     let bad_algorithm = (400, "badSignatureAlgorithm");
     let cases = [
         protected("no algorithm", remove("alg"), malformed),
-        protected("the algorithm none", set("alg", json!("none")), bad_algorithm),
+        protected(
+            "the algorithm none",
+            set("alg", json!("none")),
+            bad_algorithm,
+        ),
         protected("a MAC", set("alg", json!("HS256")), bad_algorithm),
-        protected("a MAC in small letters", set("alg", json!("hs256")), bad_algorithm),
-        protected("an unknown algorithm", set("alg", json!("ES256K")), bad_algorithm),
-        protected("another key's algorithm", set("alg", json!("ES384")), bad_algorithm),
-        protected("RSA with an EC key", set("alg", json!("RS256")), bad_algorithm),
-        protected("an algorithm that is no string", set("alg", json!(256)), malformed),
+        protected(
+            "a MAC in small letters",
+            set("alg", json!("hs256")),
+            bad_algorithm,
+        ),
+        protected(
+            "an unknown algorithm",
+            set("alg", json!("ES256K")),
+            bad_algorithm,
+        ),
+        protected(
+            "another key's algorithm",
+            set("alg", json!("ES384")),
+            bad_algorithm,
+        ),
+        protected(
+            "RSA with an EC key",
+            set("alg", json!("RS256")),
+            bad_algorithm,
+        ),
+        protected(
+            "an algorithm that is no string",
+            set("alg", json!(256)),
+            malformed,
+        ),
         protected("no nonce", remove("nonce"), (400, "badNonce")),
-        protected("a made-up nonce", set("nonce", json!("AAAA")), (400, "badNonce")),
-        protected("a nonce that is no base64url", set("nonce", json!("a b+/=")), (400, "badNonce")),
+        protected(
+            "a made-up nonce",
+            set("nonce", json!("AAAA")),
+            (400, "badNonce"),
+        ),
+        protected(
+            "a nonce that is no base64url",
+            set("nonce", json!("a b+/=")),
+            (400, "badNonce"),
+        ),
         protected("no url", remove("url"), malformed),
-        protected("another url", set("url", json!("http://127.0.0.1/acme/x")), (403, "unauthorized")),
-        protected("the account's url", set("url", json!(account)), (403, "unauthorized")),
+        protected(
+            "another url",
+            set("url", json!("http://127.0.0.1/acme/x")),
+            (403, "unauthorized"),
+        ),
+        protected(
+            "the account's url",
+            set("url", json!(account)),
+            (403, "unauthorized"),
+        ),
         protected("neither jwk nor kid", remove("kid"), malformed),
         protected("both jwk and kid", set("jwk", Key::new().jwk()), malformed),
         protected(
@@ -92,29 +142,99 @@ async fn a_request_that_is_not_as_rfc_8555_says_is_refused_with_the_right_proble
             },
             (400, "badPublicKey"),
         ),
-        protected("an unknown account", set("kid", json!(format!("{account}x"))), (400, "accountDoesNotExist")),
-        protected("a kid that is no URL", set("kid", json!("me")), (400, "accountDoesNotExist")),
-        protected("a critical extension", set("crit", json!(["b64"])), malformed),
-        protected("an unencoded payload", set("b64", json!(false)), malformed),
-        body("an unprotected header", set("header", json!({"kid": "x"})), malformed),
-        body("several signatures", set("signatures", json!([])), malformed),
-        body("no signature", remove("signature"), malformed),
-        body("an empty signature", set("signature", json!("")), (403, "unauthorized")),
-        body("another's signature", set("signature", json!(encode([7; 64]))), (403, "unauthorized")),
-        body("a padded signature", |body| append(body, "signature", "="), malformed),
-        body("a padded payload", |body| body["payload"] = json!("e30="), malformed),
-        body("a payload in base64 rather than base64url", set("payload", json!("a+/b")), malformed),
-        body("data after the payload", |body| append(body, "payload", "!"), malformed),
-        body("another payload", set("payload", json!(encode("{}"))), (403, "unauthorized")),
-        body("a protected header that is no JSON", set("protected", json!(encode("{"))), malformed),
-        body("a protected header that is a list", set("protected", json!(encode("[]"))), malformed),
-        body(
-            "a protected header that is deep",
-            |body| body["protected"] = json!(encode(format!("{{\"a\":{}{}}}", "[".repeat(99), "]".repeat(99)))),
+        protected(
+            "an unknown account",
+            set("kid", json!(format!("{account}x"))),
+            (400, "accountDoesNotExist"),
+        ),
+        protected(
+            "a kid that is no URL",
+            set("kid", json!("me")),
+            (400, "accountDoesNotExist"),
+        ),
+        protected(
+            "a critical extension",
+            set("crit", json!(["b64"])),
             malformed,
         ),
-        body("a list", |body| *body = json!([body["protected"], body["payload"], body["signature"]]), malformed),
-        body("no object", |body| *body = json!("compact.jws.form"), malformed),
+        protected("an unencoded payload", set("b64", json!(false)), malformed),
+        body(
+            "an unprotected header",
+            set("header", json!({"kid": "x"})),
+            malformed,
+        ),
+        body(
+            "several signatures",
+            set("signatures", json!([])),
+            malformed,
+        ),
+        body("no signature", remove("signature"), malformed),
+        body(
+            "an empty signature",
+            set("signature", json!("")),
+            (403, "unauthorized"),
+        ),
+        body(
+            "another's signature",
+            set("signature", json!(encode([7; 64]))),
+            (403, "unauthorized"),
+        ),
+        body(
+            "a padded signature",
+            |body| append(body, "signature", "="),
+            malformed,
+        ),
+        body(
+            "a padded payload",
+            |body| body["payload"] = json!("e30="),
+            malformed,
+        ),
+        body(
+            "a payload in base64 rather than base64url",
+            set("payload", json!("a+/b")),
+            malformed,
+        ),
+        body(
+            "data after the payload",
+            |body| append(body, "payload", "!"),
+            malformed,
+        ),
+        body(
+            "another payload",
+            set("payload", json!(encode("{}"))),
+            (403, "unauthorized"),
+        ),
+        body(
+            "a protected header that is no JSON",
+            set("protected", json!(encode("{"))),
+            malformed,
+        ),
+        body(
+            "a protected header that is a list",
+            set("protected", json!(encode("[]"))),
+            malformed,
+        ),
+        body(
+            "a protected header that is deep",
+            |body| {
+                body["protected"] = json!(encode(format!(
+                    "{{\"a\":{}{}}}",
+                    "[".repeat(99),
+                    "]".repeat(99)
+                )))
+            },
+            malformed,
+        ),
+        body(
+            "a list",
+            |body| *body = json!([body["protected"], body["payload"], body["signature"]]),
+            malformed,
+        ),
+        body(
+            "no object",
+            |body| *body = json!("compact.jws.form"),
+            malformed,
+        ),
     ];
     let url = client.url("new-order");
     let payload = json!({"identifiers": [{"type": "dns", "value": "a.example"}]}).to_string();
@@ -125,9 +245,20 @@ async fn a_request_that_is_not_as_rfc_8555_says_is_refused_with_the_right_proble
         (case.body)(&mut jws);
         let reply = client.send(&url, &jws).await;
         let (status, kind) = reply.problem();
-        assert_eq!((status, kind.as_str()), case.expected, "{}: {:?}", case.what, reply.json());
+        assert_eq!(
+            (status, kind.as_str()),
+            case.expected,
+            "{}: {:?}",
+            case.what,
+            reply.json()
+        );
         let algorithms = reply.json()["algorithms"].as_array().map_or(0, Vec::len);
-        assert_eq!(algorithms > 0, kind == "badSignatureAlgorithm", "{}", case.what);
+        assert_eq!(
+            algorithms > 0,
+            kind == "badSignatureAlgorithm",
+            "{}",
+            case.what
+        );
         assert_eq!(
             reply.links(),
             [format!("<{}>;rel=\"index\"", client.url("directory"))],
@@ -136,7 +267,10 @@ async fn a_request_that_is_not_as_rfc_8555_says_is_refused_with_the_right_proble
         );
     }
     // The request itself is good.
-    client.post(&url, serde_json::from_str(&payload).unwrap()).await.ok();
+    client
+        .post(&url, serde_json::from_str(&payload).unwrap())
+        .await
+        .ok();
 }
 
 fn append(body: &mut Value, member: &str, text: &str) {
@@ -148,15 +282,32 @@ async fn trailing_data_and_bodies_that_are_too_large_are_refused() {
     let server = Server::start().await;
     let client = Client::registered(&server.base).await;
     let url = client.url("new-order");
-    let good = client.key.jws(&client.protected(&url).await, "{}").to_string();
+    let good = client
+        .key
+        .jws(&client.protected(&url).await, "{}")
+        .to_string();
     for (what, body, expected) in [
         ("nothing", String::new(), (400, "malformed")),
         ("trailing data", format!("{good}{good}"), (400, "malformed")),
         ("a trailing comma", format!("{good},"), (400, "malformed")),
-        ("a member twice", good.replacen('{', "{\"payload\":\"\",", 1), (400, "malformed")),
-        ("too large", format!("{{\"payload\":\"{}\"}}", "A".repeat(200_000)), (413, "malformed")),
+        (
+            "a member twice",
+            good.replacen('{', "{\"payload\":\"\",", 1),
+            (400, "malformed"),
+        ),
+        (
+            "too large",
+            format!("{{\"payload\":\"{}\"}}", "A".repeat(200_000)),
+            (413, "malformed"),
+        ),
     ] {
-        let reply = send(Method::POST, &url, Some("application/jose+json"), body.into()).await;
+        let reply = send(
+            Method::POST,
+            &url,
+            Some("application/jose+json"),
+            body.into(),
+        )
+        .await;
         let (status, kind) = reply.problem();
         assert_eq!((status, kind.as_str()), expected, "{what}");
     }
@@ -199,12 +350,18 @@ async fn resources_are_not_read_with_get() {
     let server = Server::start().await;
     let client = Client::registered(&server.base).await;
     let order = client
-        .post(&client.url("new-order"), json!({"identifiers": [{"type": "dns", "value": "a.example"}]}))
+        .post(
+            &client.url("new-order"),
+            json!({"identifiers": [{"type": "dns", "value": "a.example"}]}),
+        )
         .await
         .ok();
     let (location, order) = (order.location(), order.json());
     let authorization = order["authorizations"][0].as_str().unwrap().to_owned();
-    let challenge = client.get(&authorization).await.json()["challenges"][0]["url"].as_str().unwrap().to_owned();
+    let challenge = client.get(&authorization).await.json()["challenges"][0]["url"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     for url in [
         client.account.clone().unwrap(),
         format!("{}/orders", client.account.as_deref().unwrap()),
@@ -219,7 +376,11 @@ async fn resources_are_not_read_with_get() {
     ] {
         for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE] {
             let reply = send(method.clone(), &url, None, Vec::new()).await;
-            assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {url}");
+            assert_eq!(
+                reply.status,
+                StatusCode::METHOD_NOT_ALLOWED,
+                "{method} {url}"
+            );
             assert_eq!(reply.header("allow"), "POST", "{method} {url}");
             if method != Method::HEAD {
                 assert_eq!(reply.problem().1, "malformed");
@@ -243,7 +404,10 @@ async fn the_directory_names_every_resource_and_is_read_in_both_ways() {
         "meta": {"externalAccountRequired": false},
     });
     let reply = send(Method::GET, &url, None, Vec::new()).await;
-    assert_eq!((reply.status, reply.json()), (StatusCode::OK, expected.clone()));
+    assert_eq!(
+        (reply.status, reply.json()),
+        (StatusCode::OK, expected.clone())
+    );
     assert!(reply.links().is_empty());
     assert_eq!(client.get(&url).await.json(), expected);
 }

@@ -46,7 +46,10 @@ impl Server {
 
     /// With a configuration, whose `http01` is set to the servers here.
     pub async fn with(mut config: AcmeConfig) -> Self {
-        let (names, web) = (NameServer::start().await, WebServer::start("127.0.0.1:0").await);
+        let (names, web) = (
+            NameServer::start().await,
+            WebServer::start("127.0.0.1:0").await,
+        );
         config.http01 = Http01Config {
             port: web.address.port(),
             resolvers: vec![names.address.to_string()],
@@ -67,6 +70,37 @@ impl Server {
         .unwrap();
         let router = acme::router(state);
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { base, clock, authority, names, web }
+        Self {
+            base,
+            clock,
+            authority,
+            names,
+            web,
+        }
+    }
+}
+
+/// What an operator hands to whoever shall enrol.
+pub struct Invitation {
+    pub key_id: String,
+    pub mac_key: Vec<u8>,
+}
+
+impl Server {
+    /// Invites a principal, for one account; the invitation vouches for its path and for these names.
+    pub async fn invite(&self, principal: &str, names: &[&str]) -> Invitation {
+        let path = principal.split_once(':').unwrap().1;
+        let key_id = format!("kid-{}", path.replace('/', "-"));
+        let mac_key = vec![7; 32];
+        let mut vouch = vec![path.to_owned()];
+        vouch.extend(names.iter().map(ToString::to_string));
+        self.authority
+            .stub_invite(&key_id, &mac_key, &vouch.join(" "));
+        Invitation { key_id, mac_key }
+    }
+
+    /// How many certificates were issued to accounts.
+    pub async fn certificates(&self) -> usize {
+        self.authority.stub_count()
     }
 }

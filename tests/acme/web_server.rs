@@ -75,7 +75,9 @@ async fn answer(State(server): State<WebServer>, request: Request) -> Response<B
         Some(Page::Body(body)) => *response.body_mut() = Body::from(body),
         Some(Page::Redirect(location)) => {
             *response.status_mut() = StatusCode::FOUND;
-            response.headers_mut().insert(header::LOCATION, location.parse().unwrap());
+            response
+                .headers_mut()
+                .insert(header::LOCATION, location.parse().unwrap());
         }
         Some(Page::Late(wait)) => tokio::time::sleep(wait).await,
     }

@@ -1,0 +1,232 @@
+//! External account binding over HTTP (RFC 8555 section 7.3.4), and what its invitation vouches for.
+
+use axum::http::StatusCode;
+use portcullis::acme::{AcmeConfig, config::ExternalAccount};
+use serde_json::json;
+
+use super::{
+    client::{Client, Key, binding, encode},
+    order::{csr, finalized},
+    server::Server,
+};
+
+#[tokio::test]
+async fn what_the_invitation_vouches_for_is_valid_at_once() {
+    let server = Server::start().await;
+    let invitation = server.invite("device:fra/sensor-42", &[]).await;
+    let mut client = Client::new(&server.base, Key::new());
+    let binding = binding(
+        &invitation.key_id,
+        &invitation.mac_key,
+        &client.key,
+        &client.url("new-account"),
+    );
+    let account = client
+        .register(json!({"externalAccountBinding": binding}))
+        .await;
+    assert_eq!(account.status, StatusCode::CREATED, "{account:?}");
+    assert_eq!(account.json()["externalAccountBinding"], binding);
+
+    let identifier = json!({"type": "permanent-identifier", "value": "fra/sensor-42"});
+    let order = client
+        .post(
+            &client.url("new-order"),
+            json!({"identifiers": [identifier]}),
+        )
+        .await
+        .ok();
+    assert_eq!(
+        (
+            order.json()["status"].as_str(),
+            &order.json()["identifiers"]
+        ),
+        (Some("ready"), &json!([identifier]))
+    );
+    let authorization = client
+        .get(order.json()["authorizations"][0].as_str().unwrap())
+        .await
+        .json();
+    assert_eq!(
+        (
+            &authorization["status"],
+            &authorization["identifier"],
+            &authorization["challenges"]
+        ),
+        (&json!("valid"), &identifier, &json!([]))
+    );
+    let (csr, _) = csr(&[]);
+    let order = finalized(&client, &order.json(), &csr).await.ok().json();
+    let pem = client
+        .get(order["certificate"].as_str().unwrap())
+        .await
+        .ok();
+    assert_eq!(
+        pem.header("content-type"),
+        "application/pem-certificate-chain"
+    );
+}
+
+#[tokio::test]
+async fn an_invitation_vouches_for_its_own_names_only() {
+    let server = Server::start().await;
+    let invitation = server.invite("service:billing/etl", &["etl.example"]).await;
+    let mut client = Client::new(&server.base, Key::new());
+    let binding = binding(
+        &invitation.key_id,
+        &invitation.mac_key,
+        &client.key,
+        &client.url("new-account"),
+    );
+    client
+        .register(json!({"externalAccountBinding": binding}))
+        .await
+        .ok();
+    for (kind, value, status) in [
+        ("dns", "etl.example", Some("ready")),
+        ("permanent-identifier", "billing/etl", Some("ready")),
+        ("permanent-identifier", "billing/other", None),
+        ("permanent-identifier", "fra/sensor-42", None),
+    ] {
+        let order = json!({"identifiers": [{"type": kind, "value": value}]});
+        let reply = client.post(&client.url("new-order"), order).await;
+        match status {
+            Some(status) => assert_eq!(reply.ok().json()["status"], status, "{value}"),
+            None => assert_eq!(
+                reply.problem(),
+                (403, "rejectedIdentifier".to_owned()),
+                "{value}"
+            ),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_account_without_an_invitation_may_not_order_a_permanent_identifier() {
+    let server = Server::start().await;
+    let client = Client::registered(&server.base).await;
+    let order =
+        json!({"identifiers": [{"type": "permanent-identifier", "value": "fra/sensor-42"}]});
+    let reply = client.post(&client.url("new-order"), order).await;
+    assert_eq!(reply.problem(), (403, "rejectedIdentifier".to_owned()));
+}
+
+#[tokio::test]
+async fn a_binding_that_is_not_right_makes_no_account() {
+    let server = Server::start().await;
+    let invitation = server.invite("device:fra/sensor-1", &[]).await;
+    let mut client = Client::new(&server.base, Key::new());
+    let url = client.url("new-account");
+    let (kid, key) = (invitation.key_id.as_str(), invitation.mac_key.as_slice());
+    let good = binding(kid, key, &client.key, &url);
+    let with_header = |header: serde_json::Value| {
+        let mut changed = good.clone();
+        changed["protected"] = json!(encode(header.to_string()));
+        changed
+    };
+    let unauthorized = (403, "unauthorized");
+    let malformed = (400, "malformed");
+    for (what, bad, expected) in [
+        (
+            "another MAC key",
+            binding(kid, b"another key of thirty-two bytes!", &client.key, &url),
+            unauthorized,
+        ),
+        (
+            "an unknown key id",
+            binding("unknown", key, &client.key, &url),
+            unauthorized,
+        ),
+        (
+            "another account's key",
+            binding(kid, key, &Key::new(), &url),
+            malformed,
+        ),
+        (
+            "another url",
+            binding(kid, key, &client.key, &client.url("new-order")),
+            malformed,
+        ),
+        (
+            "a nonce",
+            with_header(json!({"alg": "HS256", "kid": kid, "url": url, "nonce": "AAAA"})),
+            malformed,
+        ),
+        (
+            "a signature rather than a MAC",
+            client.key.jws(
+                &json!({"alg": "ES256", "kid": kid, "url": url}),
+                &client.key.jwk().to_string(),
+            ),
+            (400, "badSignatureAlgorithm"),
+        ),
+        ("no object", json!("binding"), malformed),
+    ] {
+        let reply = client
+            .register(json!({"externalAccountBinding": bad}))
+            .await;
+        let (status, kind) = reply.problem();
+        assert_eq!((status, kind.as_str()), expected, "{what}");
+        let reply = client.register(json!({"onlyReturnExisting": true})).await;
+        assert_eq!(reply.problem().1, "accountDoesNotExist", "{what}");
+    }
+    client
+        .register(json!({"externalAccountBinding": good}))
+        .await
+        .ok();
+}
+
+#[tokio::test]
+async fn an_invitation_for_one_use_makes_one_account() {
+    let server = Server::start().await;
+    let invitation = server.invite("device:fra/sensor-2", &[]).await;
+    let clients: Vec<_> = (0..8)
+        .map(|_| Client::new(&server.base, Key::new()))
+        .collect();
+    let url = clients[0].url("new-account");
+    let payloads = clients.iter().map(|client| {
+        let binding = binding(&invitation.key_id, &invitation.mac_key, &client.key, &url);
+        json!({"externalAccountBinding": binding}).to_string()
+    });
+    let payloads: Vec<_> = payloads.collect();
+    let replies = futures_util::future::join_all(
+        clients
+            .iter()
+            .zip(&payloads)
+            .map(|(client, payload)| client.post_with_key(&url, payload)),
+    )
+    .await;
+    let (made, refused): (Vec<_>, Vec<_>) = replies
+        .iter()
+        .partition(|reply| reply.status == StatusCode::CREATED);
+    assert_eq!(made.len(), 1);
+    assert!(
+        refused
+            .iter()
+            .all(|reply| reply.problem() == (403, "unauthorized".to_owned()))
+    );
+}
+
+#[tokio::test]
+async fn where_a_binding_is_required_an_account_without_one_is_refused() {
+    let server = Server::with(AcmeConfig {
+        external_account: ExternalAccount::Required,
+        ..AcmeConfig::default()
+    })
+    .await;
+    let mut client = Client::new(&server.base, Key::new());
+    let reply = client.register(json!({})).await;
+    assert_eq!(reply.problem(), (403, "externalAccountRequired".to_owned()));
+    let invitation = server.invite("device:fra/sensor-3", &[]).await;
+    let binding = binding(
+        &invitation.key_id,
+        &invitation.mac_key,
+        &client.key,
+        &client.url("new-account"),
+    );
+    client
+        .register(json!({"externalAccountBinding": binding}))
+        .await
+        .ok();
+    let directory = client.get(&client.url("directory")).await.json();
+    assert_eq!(directory["meta"]["externalAccountRequired"], true);
+}

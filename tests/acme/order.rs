@@ -1,0 +1,503 @@
+//! Orders over HTTP (RFC 8555 sections 7.4 and 7.5), validated by http-01 against the servers on loopback.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{
+    client::{Client, Reply, encode},
+    server::Server,
+    web_server::Page,
+};
+
+/// A CSR with these names under a fresh P-256 key, in base64url, and the key as PKCS#8.
+pub fn csr(names: &[&str]) -> (String, Vec<u8>) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    (encode(csr_of(names, &key)), key.serialize_der())
+}
+
+fn csr_of(names: &[&str], key: &rcgen::KeyPair) -> Vec<u8> {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let mut params = rcgen::CertificateParams::new(names).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.serialize_request(key).unwrap().der().to_vec()
+}
+
+/// Sends a CSR to where an order is finalized.
+pub async fn finalized(client: &Client, order: &Value, csr: &str) -> Reply {
+    client
+        .post(order["finalize"].as_str().unwrap(), json!({"csr": csr}))
+        .await
+}
+
+/// Places an order of DNS names.
+async fn order(client: &Client, names: &[&str]) -> Reply {
+    let identifiers: Vec<_> = names
+        .iter()
+        .map(|name| json!({"type": "dns", "value": name}))
+        .collect();
+    client
+        .post(
+            &client.url("new-order"),
+            json!({"identifiers": identifiers}),
+        )
+        .await
+}
+
+/// Puts the right file where the first challenge of an authorization wants it, and says so.
+async fn respond(server: &Server, client: &Client, authorization: &str) -> Reply {
+    let challenge = &client.get(authorization).await.ok().json()["challenges"][0];
+    let token = challenge["token"].as_str().unwrap();
+    let key_authorization = format!("{token}.{}", client.key.thumbprint());
+    server
+        .web
+        .respond(token, Page::Body(key_authorization.into()));
+    client
+        .post(challenge["url"].as_str().unwrap(), json!({}))
+        .await
+}
+
+/// Reads a resource until its status is none of those that pass.
+async fn settled(client: &Client, url: &str) -> Value {
+    tokio::time::timeout(Duration::from_secs(10), async {
+        loop {
+            let object = client.get(url).await.ok().json();
+            if !matches!(object["status"].as_str(), Some("pending" | "processing")) {
+                return object;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .unwrap()
+}
+
+/// An order of DNS names that is ready.
+pub async fn ready(server: &Server, client: &Client, names: &[&str]) -> (String, Value) {
+    let placed = order(client, names).await.ok();
+    for (authorization, name) in placed.json()["authorizations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(names)
+    {
+        server.names.set(name, &["127.0.0.1"]);
+        let url = authorization.as_str().unwrap();
+        respond(server, client, url).await.ok();
+        assert_eq!(settled(client, url).await["status"], "valid");
+    }
+    let order = settled(client, &placed.location()).await;
+    assert_eq!(order["status"], "ready");
+    (placed.location(), order)
+}
+
+/// The DER of the first certificate of a chain.
+pub fn first_of(pem: &[u8]) -> Vec<u8> {
+    use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+    CertificateDer::pem_slice_iter(pem)
+        .next()
+        .unwrap()
+        .unwrap()
+        .to_vec()
+}
+
+#[tokio::test]
+async fn an_order_goes_from_pending_to_a_certificate_by_http01() {
+    let server = Server::start().await;
+    let client = Client::registered(&server.base).await;
+    server.names.set("a.example", &["127.0.0.1"]);
+
+    let placed = order(&client, &["A.example"]).await;
+    assert_eq!(placed.status, StatusCode::CREATED);
+    let (location, object) = (placed.location(), placed.json());
+    assert_eq!(object["status"], "pending");
+    assert_eq!(
+        object["identifiers"],
+        json!([{"type": "dns", "value": "a.example"}])
+    );
+    assert!(object["expires"].as_str().unwrap().ends_with('Z'));
+
+    let authorization = object["authorizations"][0].as_str().unwrap();
+    let shown = client.get(authorization).await.json();
+    assert_eq!(
+        (&shown["status"], &shown["identifier"]),
+        (&json!("pending"), &object["identifiers"][0])
+    );
+    let challenge = &shown["challenges"][0];
+    assert_eq!(
+        (&challenge["type"], &challenge["status"]),
+        (&json!("http-01"), &json!("pending"))
+    );
+    // 128 bits are 22 characters.
+    assert!(challenge["token"].as_str().unwrap().len() >= 22);
+    // Reading a challenge does not begin it.
+    assert_eq!(
+        client.get(challenge["url"].as_str().unwrap()).await.json(),
+        *challenge
+    );
+
+    let begun = respond(&server, &client, authorization).await.ok();
+    assert_eq!(begun.json()["status"], "processing");
+    assert!(
+        begun
+            .links()
+            .contains(&format!("<{authorization}>;rel=\"up\"").as_str())
+    );
+    assert!(begun.header("retry-after").parse::<u64>().unwrap() >= 1);
+    let valid = settled(&client, authorization).await;
+    assert_eq!(
+        (&valid["status"], &valid["challenges"][0]["status"]),
+        (&json!("valid"), &json!("valid"))
+    );
+    assert!(valid["challenges"][0]["validated"].is_string());
+
+    let (csr, _) = csr(&["a.example"]);
+    let done = finalized(&client, &settled(&client, &location).await, &csr)
+        .await
+        .ok();
+    assert_eq!(
+        (done.location(), &done.json()["status"]),
+        (location.clone(), &json!("valid"))
+    );
+    let certificate = done.json()["certificate"].as_str().unwrap().to_owned();
+    let pem = client.get(&certificate).await.ok();
+    assert_eq!(
+        pem.header("content-type"),
+        "application/pem-certificate-chain"
+    );
+    assert!(!first_of(&pem.body).is_empty());
+    let orders = client
+        .get(&format!("{}/orders", client.account.as_deref().unwrap()))
+        .await
+        .json();
+    assert_eq!(orders, json!({"orders": [location]}));
+    // Nobody else may have it.
+    let other = Client::registered(&server.base).await;
+    assert_eq!(
+        other.get(&certificate).await.problem(),
+        (403, "unauthorized".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn an_order_for_an_address_is_validated_at_that_address() {
+    let server = Server::start().await;
+    let client = Client::registered(&server.base).await;
+    let identifier = json!({"type": "ip", "value": "127.0.0.1"});
+    let placed = client
+        .post(
+            &client.url("new-order"),
+            json!({"identifiers": [identifier]}),
+        )
+        .await
+        .ok();
+    let authorization = placed.json()["authorizations"][0]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    respond(&server, &client, &authorization).await.ok();
+    assert_eq!(settled(&client, &authorization).await["status"], "valid");
+    let (csr, _) = csr(&["127.0.0.1"]);
+    assert_eq!(
+        finalized(&client, &placed.json(), &csr).await.ok().json()["status"],
+        "valid"
+    );
+}
+
+#[tokio::test]
+async fn identifiers_that_cannot_be_had_are_refused_with_subproblems() {
+    let server = Server::start().await;
+    let client = Client::registered(&server.base).await;
+    for (identifiers, expected, parts) in [
+        (json!([]), (400, "malformed"), 0),
+        (
+            json!([{"type": "dns", "value": "*.a.example"}]),
+            (403, "rejectedIdentifier"),
+            1,
+        ),
+        (
+            json!([{"type": "email", "value": "a@b.example"}]),
+            (400, "unsupportedIdentifier"),
+            1,
+        ),
+        (
+            json!([{"type": "dns", "value": "a_b.example"}]),
+            (400, "malformed"),
+            1,
+        ),
+        (
+            json!([{"type": "dns", "value": "a.example\u{0}"}]),
+            (400, "malformed"),
+            1,
+        ),
+        (
+            json!([{"type": "ip", "value": "2001:0DB8::1"}]),
+            (400, "malformed"),
+            1,
+        ),
+        (
+            json!([{"type": "dns", "value": "-"}, {"type": "email", "value": "x"}]),
+            (400, "compound"),
+            2,
+        ),
+        (json!([{"value": "a.example"}]), (400, "malformed"), 0),
+    ] {
+        let reply = client
+            .post(
+                &client.url("new-order"),
+                json!({"identifiers": identifiers}),
+            )
+            .await;
+        let (status, kind) = reply.problem();
+        assert_eq!((status, kind.as_str()), expected, "{identifiers}");
+        let found = reply.json()["subproblems"].as_array().map_or(0, Vec::len);
+        assert_eq!(found, parts, "{identifiers}");
+    }
+    let dated = json!({"identifiers": [{"type": "dns", "value": "a.example"}], "notAfter": "2030-01-01T00:00:00Z"});
+    assert_eq!(
+        client
+            .post(&client.url("new-order"), dated)
+            .await
+            .problem()
+            .1,
+        "malformed"
+    );
+}
+
+#[tokio::test]
+async fn an_order_that_is_not_ready_is_not_finalized() {
+    let server = Server::start().await;
+    let client = Client::registered(&server.base).await;
+    let placed = order(&client, &["a.example"]).await.json();
+    let (csr, _) = csr(&["a.example"]);
+    assert_eq!(
+        finalized(&client, &placed, &csr).await.problem(),
+        (403, "orderNotReady".to_owned())
+    );
+}
+
+// OpenBao GHSA-g892-p242-8g86 and step-ca: names that were not authorized, in any place of a CSR.
+#[tokio::test]
+async fn a_csr_that_cannot_be_used_leaves_the_order_ready() {
+    let server = Server::start().await;
+    let mut client = Client::registered(&server.base).await;
+    let (location, order) = ready(&server, &client, &["a.example", "b.example"]).await;
+
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut with_common_name =
+        rcgen::CertificateParams::new(vec!["a.example".into(), "b.example".into()]).unwrap();
+    with_common_name
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "c.example");
+    let with_common_name = with_common_name
+        .serialize_request(&key)
+        .unwrap()
+        .der()
+        .to_vec();
+    let mut with_mail =
+        rcgen::CertificateParams::new(vec!["a.example".into(), "b.example".into()]).unwrap();
+    with_mail.subject_alt_names.push(rcgen::SanType::Rfc822Name(
+        "root@a.example".try_into().unwrap(),
+    ));
+    let with_mail = with_mail.serialize_request(&key).unwrap().der().to_vec();
+    let mut forged = csr_of(&["a.example", "b.example"], &key);
+    *forged.last_mut().unwrap() ^= 1;
+    for (what, csr) in [
+        ("no base64url", "****".to_owned()),
+        ("no CSR", encode("nonsense")),
+        ("a signature that is not its key's", encode(&forged)),
+        ("a name missing", csr(&["a.example"]).0),
+        (
+            "a name too many",
+            csr(&["a.example", "b.example", "c.example"]).0,
+        ),
+        (
+            "an address too many",
+            csr(&["a.example", "b.example", "10.0.0.1"]).0,
+        ),
+        ("other names", csr(&["c.example", "d.example"]).0),
+        ("another common name", encode(&with_common_name)),
+        ("a mail address", encode(&with_mail)),
+    ] {
+        let reply = finalized(&client, &order, &csr).await;
+        assert_eq!(
+            reply.problem(),
+            (400, "badCSR".to_owned()),
+            "{what}: {reply:?}"
+        );
+        assert_eq!(
+            client.get(&location).await.json()["status"],
+            "ready",
+            "{what}"
+        );
+    }
+
+    // RFC 8555 section 11.1: an account's key is no certificate's key.
+    let account_key = rcgen::KeyPair::generate().unwrap();
+    let stolen = super::client::Key::from_p256_pkcs8(&account_key.serialize_der());
+    let own = std::mem::replace(&mut client.key, stolen);
+    let account = client.account.clone();
+    client.register(json!({})).await.ok();
+    (client.key, client.account) = (own, account);
+    let reply = finalized(
+        &client,
+        &order,
+        &encode(csr_of(&["a.example", "b.example"], &account_key)),
+    )
+    .await;
+    assert_eq!(reply.problem(), (400, "badCSR".to_owned()));
+
+    let (good, _) = csr(&["a.example", "b.example"]);
+    assert_eq!(
+        finalized(&client, &order, &good).await.ok().json()["status"],
+        "valid"
+    );
+}
+
+// HashiCorp Vault #31987: two finalize calls at once gave two certificates.
+#[tokio::test]
+async fn twelve_finalize_requests_at_once_make_one_certificate() {
+    let server = Server::start().await;
+    let client = Client::registered(&server.base).await;
+    let (location, order) = ready(&server, &client, &["a.example"]).await;
+    let csrs: Vec<String> = (0..12).map(|_| csr(&["a.example"]).0).collect();
+    let replies =
+        futures_util::future::join_all(csrs.iter().map(|csr| finalized(&client, &order, csr)))
+            .await;
+    let certificate = client.get(&location).await.json()["certificate"].clone();
+    let mut made = 0;
+    for reply in replies {
+        if reply.status == StatusCode::OK {
+            made += 1;
+            assert_eq!(reply.json()["certificate"], certificate);
+        } else {
+            assert_eq!(reply.problem(), (403, "orderNotReady".to_owned()));
+        }
+    }
+    assert_eq!(made, 1);
+    assert_eq!(server.certificates().await, 1);
+}
+
+#[tokio::test]
+async fn a_failed_challenge_ends_the_order_and_says_why() {
+    let server = Server::start().await;
+    let client = Client::registered(&server.base).await;
+    server.names.set("b.example", &["127.0.0.1"]);
+    server.names.set("inside.example", &["127.0.0.2"]);
+    for (name, kind, part) in [
+        (
+            "unknown.example",
+            "dns",
+            "unknown.example can't be resolved",
+        ),
+        ("b.example", "incorrectResponse", "404"),
+        ("inside.example", "unauthorized", "a loopback address"),
+    ] {
+        let placed = order(&client, &[name]).await.ok();
+        let authorization = placed.json()["authorizations"][0]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let challenge = client.get(&authorization).await.json()["challenges"][0]["url"].clone();
+        client
+            .post(challenge.as_str().unwrap(), json!({}))
+            .await
+            .ok();
+        let failed = settled(&client, &authorization).await;
+        assert_eq!(
+            (&failed["status"], &failed["challenges"][0]["status"]),
+            (&json!("invalid"), &json!("invalid"))
+        );
+        let error = &failed["challenges"][0]["error"];
+        assert_eq!(error["type"], format!("urn:ietf:params:acme:error:{kind}"));
+        assert!(error["detail"].as_str().unwrap().contains(part), "{error}");
+        let order = client.get(&placed.location()).await.json();
+        assert_eq!(order["status"], "invalid");
+        assert!(
+            order["error"]["detail"].as_str().unwrap().contains(name),
+            "{order}"
+        );
+        // It is final.
+        let again = client.post(challenge.as_str().unwrap(), json!({})).await;
+        assert_eq!(again.problem(), (400, "malformed".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_challenge_is_tried_more_than_once() {
+    let server = Server::start().await;
+    let client = Client::registered(&server.base).await;
+    server
+        .names
+        .set_in_turn("late.example", &[&[], &["127.0.0.1"]]);
+    let placed = order(&client, &["late.example"]).await.ok().json();
+    let authorization = placed["authorizations"][0].as_str().unwrap();
+    respond(&server, &client, authorization).await.ok();
+    assert_eq!(settled(&client, authorization).await["status"], "valid");
+}
+
+#[tokio::test]
+async fn a_deactivated_authorization_ends_its_order() {
+    let server = Server::start().await;
+    let client = Client::registered(&server.base).await;
+    let (location, order) = ready(&server, &client, &["a.example"]).await;
+    let authorization = order["authorizations"][0].as_str().unwrap();
+    let reply = client.post(authorization, json!({"status": "valid"})).await;
+    assert_eq!(reply.problem(), (400, "malformed".to_owned()));
+    let reply = client
+        .post(authorization, json!({"status": "deactivated"}))
+        .await
+        .ok();
+    assert_eq!(reply.json()["status"], "deactivated");
+    assert_eq!(client.get(&location).await.json()["status"], "invalid");
+    let (csr, _) = csr(&["a.example"]);
+    assert_eq!(
+        finalized(&client, &order, &csr).await.problem(),
+        (403, "orderNotReady".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn an_order_that_waited_too_long_is_invalid() {
+    let server = Server::start().await;
+    let client = Client::registered(&server.base).await;
+    let (location, order) = ready(&server, &client, &["a.example"]).await;
+    server.clock.advance(400 * 24 * 3600);
+    assert_eq!(client.get(&location).await.json()["status"], "invalid");
+    let (csr, _) = csr(&["a.example"]);
+    assert_eq!(
+        finalized(&client, &order, &csr).await.problem(),
+        (403, "orderNotReady".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_payload_where_none_belongs_is_refused() {
+    let server = Server::start().await;
+    let client = Client::registered(&server.base).await;
+    let placed = order(&client, &["a.example"]).await.ok();
+    let orders = format!("{}/orders", client.account.as_deref().unwrap());
+    for url in [
+        placed.location(),
+        orders,
+        client.url("directory"),
+        client.url("new-nonce"),
+    ] {
+        let reply = client.post(&url, json!({})).await;
+        assert_eq!(reply.problem(), (400, "malformed".to_owned()), "{url}");
+    }
+    for url in [
+        "order/AAAA",
+        "authorization/AAAA",
+        "challenge/AAAA/http-01",
+        "certificate/1f",
+        "certificate/zz",
+    ] {
+        assert_eq!(
+            client.get(&client.url(url)).await.problem(),
+            (404, "malformed".to_owned()),
+            "{url}"
+        );
+    }
+}
