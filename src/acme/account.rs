@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     authority::NewAccount,
-    domain::{account::Account, id::AccountId},
+    domain::{account::Account, id::AccountId, invitation::InvitationId},
 };
 
 /// The most contacts that an account may have.
@@ -182,7 +182,7 @@ async fn verify_binding(
     binding: Option<&RawValue>,
     account_key: &Jwk,
     url: &str,
-) -> Result<Option<String>, Problem> {
+) -> Result<Option<InvitationId>, Problem> {
     let Some(json) = binding else {
         return match state.settings.external_account {
             ExternalAccount::Optional => Ok(None),
@@ -193,13 +193,13 @@ async fn verify_binding(
         };
     };
     let binding = ExternalAccountBinding::parse(json, account_key, url)?;
-    let key = state
+    let (invitation, key) = state
         .authority
         .external_account_key(&binding.key_id)
         .await?
         .ok_or_else(ExternalAccountBinding::refused)?;
     binding.verify(key.as_ref())?;
-    Ok(Some(binding.key_id))
+    Ok(Some(invitation))
 }
 
 /// RFC 8555 section 7.3.3.

@@ -50,7 +50,7 @@ pub async fn read(
         .await?
         .ok_or_else(missing)?;
     let headers = [(header::CONTENT_TYPE, "application/pem-certificate-chain")];
-    Ok((headers, pem).into_response())
+    Ok((headers, pem.to_string()).into_response())
 }
 
 /// revokeCert, signed by the account that ordered the certificate or with the certificate's own key.

@@ -1,30 +1,54 @@
 //! What `authority` refuses, in the words of the wire. Nothing from inside the server goes out.
 
+use axum::http::StatusCode;
+
 use super::{
-    external_account_binding::ExternalAccountBinding,
-    problem::{Problem, ProblemType},
+    identifier::WireIdentifier,
+    problem::{Problem, ProblemType, Subproblem},
 };
 use crate::authority::AuthorityError;
 
 impl From<AuthorityError> for Problem {
     fn from(error: AuthorityError) -> Self {
         match error {
+            AuthorityError::NotFound(what) => Self::not_found(what),
+            AuthorityError::Unauthorized(detail) => Self::unauthorized(detail),
+            AuthorityError::Invalid(detail) => Self::malformed(detail),
+            AuthorityError::Conflict(detail) => {
+                Self::malformed(detail).with_status(StatusCode::CONFLICT)
+            }
+            AuthorityError::RejectedIdentifier { identifier, reason } => {
+                rejected(&identifier, &reason)
+            }
+            AuthorityError::BadRequest(detail) => Self::new(ProblemType::BadCsr, detail),
+            AuthorityError::KeyBlocked => Self::new(ProblemType::BadCsr, error.to_string()),
             AuthorityError::NotReady(error) => {
                 Self::new(ProblemType::OrderNotReady, error.to_string())
             }
             AuthorityError::WrongState(error) => Self::malformed(error.to_string()),
-            AuthorityError::NamesDiffer(error) => Self::new(ProblemType::BadCsr, error.to_string()),
             AuthorityError::AlreadyRevoked => Self::new(
                 ProblemType::AlreadyRevoked,
                 "the certificate is revoked already; there is nothing left to do",
             ),
-            AuthorityError::NotYours => Self::unauthorized(
-                "neither the account that ordered the certificate nor its key signed this",
-            ),
-            AuthorityError::NotFound(what) => Self::not_found(what),
-            AuthorityError::Rejected(detail) => Self::new(ProblemType::RejectedIdentifier, detail),
-            AuthorityError::NotRedeemable => ExternalAccountBinding::refused(),
-            AuthorityError::Conflict(_) => Self::internal(),
+            // They were logged where they happened.
+            AuthorityError::Refused(_) | AuthorityError::Internal(_) => Self::internal(),
         }
     }
+}
+
+fn rejected(identifier: &str, reason: &str) -> Problem {
+    let kind = ProblemType::RejectedIdentifier;
+    let wire = identifier
+        .split_once(':')
+        .map(|(kind, value)| WireIdentifier {
+            kind: kind.to_owned(),
+            value: value.to_owned(),
+        });
+    Problem::new(kind, format!("{identifier} may not be ordered: {reason}")).with_subproblems(vec![
+        Subproblem {
+            kind,
+            detail: reason.to_owned(),
+            identifier: wire,
+        },
+    ])
 }

@@ -1,19 +1,25 @@
 //! A running ACME server on a loopback port, with its name server and a web server to validate against.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 use portcullis::{
     acme::{self, AcmeConfig, AcmeState, config::Http01Config},
-    authority::Authority,
-    domain::{Clock, Timestamp},
+    authority::{Authority, Invite},
+    domain::{
+        Clock, Timestamp, audit::Actor, certificate::CertificateRecord, identifier::Identifier,
+    },
+    store::CertificateFilter,
 };
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::{name_server::NameServer, web_server::WebServer};
+use super::{authority, name_server::NameServer, web_server::WebServer};
 
 /// A clock that a test moves.
 pub struct TestClock(AtomicI64);
@@ -37,6 +43,7 @@ pub struct Server {
     pub authority: Authority,
     pub names: NameServer,
     pub web: WebServer,
+    _state_directory: tempfile::TempDir,
 }
 
 impl Server {
@@ -58,7 +65,8 @@ impl Server {
             ..config.http01
         };
         let clock = Arc::new(TestClock(AtomicI64::new(1_800_000_000_000)));
-        let authority = Authority::stub(clock.clone());
+        let state_directory = tempfile::tempdir().unwrap();
+        let authority = authority::start(state_directory.path(), clock.clone()).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let state = AcmeState::new(
@@ -76,6 +84,7 @@ impl Server {
             authority,
             names,
             web,
+            _state_directory: state_directory,
         }
     }
 }
@@ -89,18 +98,31 @@ pub struct Invitation {
 impl Server {
     /// Invites a principal, for one account; the invitation vouches for its path and for these names.
     pub async fn invite(&self, principal: &str, names: &[&str]) -> Invitation {
-        let path = principal.split_once(':').unwrap().1;
-        let key_id = format!("kid-{}", path.replace('/', "-"));
-        let mac_key = vec![7; 32];
-        let mut vouch = vec![path.to_owned()];
-        vouch.extend(names.iter().map(ToString::to_string));
-        self.authority
-            .stub_invite(&key_id, &mac_key, &vouch.join(" "));
-        Invitation { key_id, mac_key }
+        let invite = Invite {
+            principal: principal.parse().unwrap(),
+            identifiers: names
+                .iter()
+                .map(|name| Identifier::parse("dns", name).unwrap())
+                .collect(),
+            uses: 1,
+            life: Duration::from_secs(3600),
+        };
+        let invited = self
+            .authority
+            .invite(&Actor::Authority, invite)
+            .await
+            .unwrap();
+        Invitation {
+            key_id: invited.invitation.id.to_string(),
+            mac_key: invited.mac_key.to_vec(),
+        }
     }
 
-    /// How many certificates were issued to accounts.
-    pub async fn certificates(&self) -> usize {
-        self.authority.stub_count()
+    /// The certificates that were issued.
+    pub async fn certificates(&self) -> Vec<CertificateRecord> {
+        self.authority
+            .certificates(CertificateFilter::default())
+            .await
+            .unwrap()
     }
 }
