@@ -1,0 +1,109 @@
+//! openssl as a judge of certificates and lists.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::program::{fails, program, succeeds};
+
+/// What openssl is asked to verify.
+pub struct Chain<'a> {
+    pub root_pem: &'a Path,
+    /// The leaf, and after it what is above it, in PEM.
+    pub chain: &'a Path,
+    /// `sslclient` or `sslserver`.
+    pub purpose: &'a str,
+}
+
+impl Chain<'_> {
+    /// openssl accepts it. None where there's no openssl.
+    pub fn is_accepted(&self, lists: Option<&Path>) -> Option<()> {
+        let said = succeeds(self.command(lists)?.as_mut());
+        assert!(said.ends_with(": OK\n"), "{said}");
+        Some(())
+    }
+
+    /// openssl refuses it, and this is what it says.
+    pub fn is_refused(&self, lists: Option<&Path>) -> Option<String> {
+        Some(fails(self.command(lists)?.as_mut()))
+    }
+
+    fn command(&self, lists: Option<&Path>) -> Option<Box<std::process::Command>> {
+        let mut openssl = program("openssl")?;
+        openssl.args(["verify", "-x509_strict", "-purpose", self.purpose]);
+        // The root named here is the only one there is.
+        openssl.args(["-no-CAfile", "-no-CApath", "-no-CAstore"]);
+        openssl.arg("-CAfile").arg(self.root_pem);
+        openssl.arg("-untrusted").arg(self.chain);
+        if let Some(lists) = lists {
+            openssl.arg("-crl_check_all").arg("-CRLfile").arg(lists);
+        }
+        openssl.arg(self.chain);
+        Some(Box::new(openssl))
+    }
+}
+
+/// Fetches the list of every certificate of a chain from where the certificate says that it is, and writes them, in
+/// PEM, to one file in `folder`. None where a program is missing.
+pub fn fetch_lists(chain: &Path, folder: &Path) -> Option<PathBuf> {
+    let mut lists = String::new();
+    let mut urls = Vec::new();
+    for certificate in certificates(chain) {
+        let path = folder.join("one.pem");
+        fs::write(&path, certificate).unwrap();
+        let said = succeeds(
+            program("openssl")?
+                .args(["x509", "-noout", "-ext", "crlDistributionPoints", "-in"])
+                .arg(&path),
+        );
+        let url = said
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix("URI:"))
+            .unwrap_or_else(|| panic!("no distribution point: {said}"));
+        urls.push(url.to_owned());
+    }
+    urls.dedup();
+    for url in urls {
+        let der = folder.join("list.crl");
+        succeeds(
+            program("curl")?
+                .args(["--silent", "--show-error", "--fail", "--output"])
+                .arg(&der)
+                .arg(&url),
+        );
+        lists += &succeeds(
+            program("openssl")?
+                .args(["crl", "-inform", "DER", "-in"])
+                .arg(&der),
+        );
+    }
+    let path = folder.join("lists.pem");
+    fs::write(&path, lists).unwrap();
+    Some(path)
+}
+
+/// What openssl prints of the first certificate's extension `name`; none where there's no openssl.
+pub fn extension(chain: &Path, name: &str) -> Option<String> {
+    let mut openssl = program("openssl")?;
+    openssl.args(["x509", "-noout", "-ext", name, "-in"]);
+    Some(succeeds(openssl.arg(chain)))
+}
+
+/// The first certificate's serial number, in lower-case hexadecimal; none where there's no openssl.
+pub fn serial(chain: &Path) -> Option<String> {
+    let mut openssl = program("openssl")?;
+    let said = succeeds(openssl.args(["x509", "-noout", "-serial", "-in"]).arg(chain));
+    let serial = said.trim().strip_prefix("serial=").expect("serial=…");
+    Some(serial.to_lowercase())
+}
+
+/// The PEM blocks of a chain.
+fn certificates(chain: &Path) -> Vec<String> {
+    const END: &str = "-----END CERTIFICATE-----";
+    let text = fs::read_to_string(chain).unwrap();
+    text.split_inclusive(END)
+        .filter(|block| block.contains(END))
+        .map(|block| format!("{}\n", block.trim()))
+        .collect()
+}
