@@ -19,6 +19,8 @@ mod leaf;
 mod path;
 mod search;
 mod status;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use anchor::{Anchor, Anchors, InvalidAnchor};
 pub use error::{Category, ChainError, Fault, Place};

@@ -8,6 +8,8 @@ mod error;
 mod issuer;
 mod read;
 mod set;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

@@ -60,7 +60,14 @@ impl EmailConstraints {
                         Some(Constraint::read(text).ok_or(Fault::NameConstraints))
                     }
                     GeneralName::Invalid(..) => Some(Err(Fault::NameConstraints)),
-                    _ => None,
+                    GeneralName::OtherName(..)
+                    | GeneralName::DNSName(_)
+                    | GeneralName::X400Address(_)
+                    | GeneralName::DirectoryName(_)
+                    | GeneralName::EDIPartyName(_)
+                    | GeneralName::URI(_)
+                    | GeneralName::IPAddress(_)
+                    | GeneralName::RegisteredID(_) => None,
                 })
                 .collect::<Result<Vec<_>, _>>()
         };

@@ -131,10 +131,11 @@ impl<'a> Facts<'a> {
                 continue;
             }
             if let Some(DistributionPointName::FullName(names)) = &point.distribution_point {
-                uris.extend(names.iter().filter_map(|name| match name {
-                    GeneralName::URI(uri) => Some((*uri).to_owned()),
-                    _ => None,
-                }));
+                for name in names {
+                    if let GeneralName::URI(uri) = name {
+                        uris.push((*uri).to_owned());
+                    }
+                }
             }
         }
         Ok(uris)
@@ -147,7 +148,7 @@ where
     T: FromDer<'a, x509_parser::error::X509Error>,
 {
     match T::from_der(octets) {
-        Ok((rest, value)) if rest.is_empty() => Ok(value),
+        Ok(([], value)) => Ok(value),
         Ok(_) | Err(_) => Err(Fault::Malformed(format!("the extension {what}"))),
     }
 }
