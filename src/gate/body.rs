@@ -3,7 +3,6 @@
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -11,10 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{
-    in_flight::InFlight,
-    switch::Position,
-};
+use super::in_flight::UnderWay;
 
 /// A request's body on its way to the upstream. Trailers do not pass: a field in them would reach the upstream after
 /// the headers had been cleaned (RFC 9110 section 6.5.1 lets a recipient discard them).
@@ -48,7 +44,7 @@ pub(super) enum ResponseBody {
     /// Of the gate's own making: a problem document.
     Own(Option<Bytes>),
     /// An upstream's, for as long as the request may go on.
-    Upstream(Incoming, Arc<InFlight>),
+    Upstream(Incoming, UnderWay),
 }
 
 impl Body for ResponseBody {
@@ -61,8 +57,8 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match &mut *self {
             Self::Own(octets) => Poll::Ready(octets.take().map(|octets| Ok(Frame::data(octets)))),
-            Self::Upstream(body, in_flight) => {
-                if in_flight.poll_cut(context).is_ready() {
+            Self::Upstream(body, under_way) => {
+                if under_way.poll_cut(context).is_ready() {
                     return Poll::Ready(Some(Err(io::Error::new(
                         io::ErrorKind::PermissionDenied,
                         "the credential behind this request lost its standing",

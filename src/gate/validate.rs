@@ -4,33 +4,24 @@
 //! Content-Length fields, Transfer-Encoding in HTTP/1.0 and folded lines, and ends a connection whose request had both
 //! Content-Length and Transfer-Encoding; h2 refuses connection-specific fields and control characters.
 
-use std::borrow::Cow;
-
 use http::{HeaderMap, Method, Uri, Version, header, request::Parts};
 
-/// Why a request is refused before its credentials are looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Invalid {
-    /// 400, with what is wrong and what would be right.
-    Request(&'static str),
-    /// 421: the host is not the one that the TLS handshake asked for.
-    Misdirected,
-}
+use crate::domain::{denial::Denial, route::Host};
 
 /// Checks how the request is framed.
 ///
 /// # Errors
-/// [`Invalid::Request`].
-pub(super) fn check_framing(parts: &Parts) -> Result<(), Invalid> {
+/// [`Denial`] with 400.
+pub(super) fn check_framing(parts: &Parts) -> Result<(), Denial> {
     if parts.method == Method::CONNECT {
-        return Err(Invalid::Request("CONNECT is not offered here"));
+        return Err(Denial::invalid_request("CONNECT is not offered"));
     }
     let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
     if let Some(coding) = codings.next() {
         // Others would reach the upstream without the field that names them.
         if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Err(Invalid::Request(
-                "Transfer-Encoding may only be \"chunked\", once",
+            return Err(Denial::invalid_request(
+                "Transfer-Encoding is not \"chunked\", once",
             ));
         }
     }
@@ -40,28 +31,27 @@ pub(super) fn check_framing(parts: &Parts) -> Result<(), Invalid> {
             || length.is_empty()
             || !length.as_bytes().iter().all(u8::is_ascii_digit))
     {
-        return Err(Invalid::Request(
-            "Content-Length must be given once, as a number",
+        return Err(Denial::invalid_request(
+            "Content-Length is not one number",
         ));
     }
     Ok(())
 }
 
-/// The host that the request is for: lower-case, without port and final dot. It must be named once and be the one that
-/// the handshake asked for (RFC 9110 section 7.4), where it asked for one.
+/// The host that the request is for. It must be named once and be the one that the handshake asked for (RFC 9110 section
+/// 7.4), where it asked for one: whoever was let in as a guest of one name is not let on to another.
 ///
 /// # Errors
-/// [`Invalid`].
-pub(super) fn host<'r>(
-    parts: &'r Parts,
-    server_name: Option<&str>,
-) -> Result<Cow<'r, str>, Invalid> {
+/// [`Denial`] with 400 or 421.
+pub(super) fn host(parts: &Parts, server_name: Option<&str>) -> Result<Host, Denial> {
     let authority = authority(&parts.uri, &parts.headers, parts.version)?;
-    let host = host_of(authority)?;
+    let host: Host = authority.parse()?;
     if let Some(server_name) = server_name
-        && !without_final_dot(server_name).eq_ignore_ascii_case(&host)
+        && !without_final_dot(server_name).eq_ignore_ascii_case(host.as_str())
     {
-        return Err(Invalid::Misdirected);
+        return Err(Denial::misdirected_request(format_args!(
+            "the handshake asked for {server_name:?}, the request for {host}"
+        )));
     }
     Ok(host)
 }
@@ -70,69 +60,31 @@ fn authority<'r>(
     uri: &'r Uri,
     headers: &'r HeaderMap,
     version: Version,
-) -> Result<&'r str, Invalid> {
+) -> Result<&'r str, Denial> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let named = match hosts.next() {
         None => None,
         Some(host) => Some(
             host.to_str()
-                .map_err(|_| Invalid::Request("Host must be a name or an address"))?,
+                .map_err(|_| Denial::invalid_request("Host is not ASCII"))?,
         ),
     };
     if hosts.next().is_some() {
-        return Err(Invalid::Request("Host must be given once"));
+        return Err(Denial::invalid_request("Host is given twice"));
     }
     let target = uri.authority().map(http::uri::Authority::as_str);
     match (target, named) {
         (Some(target), Some(named)) if !target.eq_ignore_ascii_case(named) => Err(
-            Invalid::Request("Host and the request's target must name the same authority"),
+            Denial::invalid_request("Host and the request's target name different authorities"),
         ),
         // RFC 9112 section 3.2: a request of HTTP/1.1 without Host is answered with 400, whatever its target is.
         (Some(_), None) if version == Version::HTTP_11 => {
-            Err(Invalid::Request("Host must be given"))
+            Err(Denial::invalid_request("Host is missing"))
         }
         (Some(target), _) => Ok(target),
         (None, Some(named)) => Ok(named),
-        (None, None) => Err(Invalid::Request("Host must be given")),
+        (None, None) => Err(Denial::invalid_request("Host is missing")),
     }
-}
-
-fn host_of(authority: &str) -> Result<Cow<'_, str>, Invalid> {
-    const WRONG: Invalid =
-        Invalid::Request("Host must be a name or an address, with or without a port");
-    let (host, port) = if authority.starts_with('[') {
-        let end = authority.find(']').ok_or(WRONG)? + 1;
-        authority.split_at(end)
-    } else {
-        authority.split_at(authority.find(':').unwrap_or(authority.len()))
-    };
-    let port_is_right = match port.strip_prefix(':') {
-        None => port.is_empty(),
-        Some(digits) => digits.len() <= 5 && digits.bytes().all(|b| b.is_ascii_digit()),
-    };
-    let name = without_final_dot(host);
-    let name_is_right = if let Some(address) = host.strip_prefix('[') {
-        address
-            .strip_suffix(']')
-            .is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
-    } else {
-        !name.is_empty()
-            && name.len() <= 253
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
-            && !name.starts_with('.')
-            && !name.ends_with('.')
-            && !name.contains("..")
-    };
-    if !port_is_right || !name_is_right {
-        return Err(WRONG);
-    }
-    Ok(if name.bytes().any(|b| b.is_ascii_uppercase()) {
-        Cow::Owned(name.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(name)
-    })
 }
 
 fn without_final_dot(name: &str) -> &str {
@@ -153,75 +105,76 @@ mod tests {
         request.body(()).expect("a request").into_parts().0
     }
 
+    /// Traefik CVE-2026-32305, -48491, -53622: SNI says one name, `Host` or `:authority` another.
     #[test]
     fn a_request_names_one_host_and_it_is_the_one_of_the_handshake() {
-        const BAD: fn(&'static str) -> Result<String, Invalid> = |m| Err(Invalid::Request(m));
-        let differ = "Host and the request's target must name the same authority";
-        let wrong = "Host must be a name or an address, with or without a port";
-        let (h1, h10, h2) = (Version::HTTP_11, Version::HTTP_10, Version::HTTP_2);
-        let api = || Ok("api.example".to_owned());
         type Case<'c> = (
             Version,
             &'c str,
-            &'c [(&'c str, &'c str)],
+            &'c [&'c str],
             Option<&'c str>,
-            Result<String, Invalid>,
+            Result<&'c str, u16>,
         );
+        let (h1, h10, h2) = (Version::HTTP_11, Version::HTTP_10, Version::HTTP_2);
+        let api = Ok("api.example");
         let cases: &[Case<'_>] = &[
-            (h1, "/", &[("host", "api.example")], None, api()),
-            (h1, "/", &[("host", "API.Example:8443")], Some("api.example"), api()),
-            (h1, "/", &[("host", "api.example.")], Some("Api.Example"), api()),
-            (h2, "https://api.example/", &[], Some("api.example"), api()),
-            (h2, "https://api.example/", &[("host", "api.example")], None, api()),
-            (h10, "/", &[("host", "api.example")], None, api()),
-            (h1, "/", &[("host", "[::1]:443")], None, Ok("[::1]".to_owned())),
-            (h1, "/", &[("host", "admin.example")], Some("api.example"), Err(Invalid::Misdirected)),
-            (h2, "https://admin.example/", &[], Some("api.example"), Err(Invalid::Misdirected)),
-            (h1, "/", &[], None, BAD("Host must be given")),
-            (h10, "/", &[], None, BAD("Host must be given")),
-            (h1, "http://api.example/", &[], None, BAD("Host must be given")),
-            (h1, "/", &[("host", "a"), ("host", "a")], None, BAD("Host must be given once")),
-            (h1, "http://a/", &[("host", "b")], None, BAD(differ)),
-            (h2, "https://a/", &[("host", "b")], None, BAD(differ)),
-            (h1, "/", &[("host", "")], None, BAD(wrong)),
-            (h1, "/", &[("host", "a b")], None, BAD(wrong)),
-            (h1, "/", &[("host", "user@a")], None, BAD(wrong)),
-            (h1, "/", &[("host", "a/b")], None, BAD(wrong)),
-            (h1, "/", &[("host", "a,b")], None, BAD(wrong)),
-            (h1, "/", &[("host", "a:b")], None, BAD(wrong)),
-            (h1, "/", &[("host", "a..b")], None, BAD(wrong)),
-            (h1, "/", &[("host", "[::1")], None, BAD(wrong)),
+            (h1, "/", &["api.example"], None, api),
+            (h1, "/", &["API.Example:8443"], Some("api.example"), api),
+            (h1, "/", &["api.example."], Some("Api.Example"), api),
+            (h1, "/", &["api.example"], Some("api.example."), api),
+            (h2, "https://api.example/", &[], Some("api.example"), api),
+            (h2, "https://api.example/", &["api.example"], None, api),
+            (h10, "/", &["api.example"], None, api),
+            (h1, "/", &["[::1]:443"], None, Ok("[::1]")),
+            (h1, "/", &["admin.example"], Some("api.example"), Err(421)),
+            (h2, "https://admin.example/", &[], Some("api.example"), Err(421)),
+            (h1, "/", &[], None, Err(400)),
+            (h10, "/", &[], None, Err(400)),
+            (h1, "http://api.example/", &[], None, Err(400)),
+            (h1, "/", &["a", "a"], None, Err(400)),
+            (h1, "http://a/", &["b"], None, Err(400)),
+            (h2, "https://a/", &["b"], None, Err(400)),
+            (h1, "/", &[""], None, Err(400)),
+            (h1, "/", &["user@a"], None, Err(400)),
+            (h1, "/", &["a/b"], None, Err(400)),
+            (h1, "/", &["a,b"], None, Err(400)),
+            (h1, "/", &["a..b"], None, Err(400)),
         ];
-        for (version, target, fields, server_name, expected) in cases {
-            let parts = parts(*version, target, fields);
+        for (version, target, hosts, server_name, expected) in cases {
+            let fields: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
+            let parts = parts(*version, target, &fields);
+            let found = host(&parts, *server_name);
             assert_eq!(
-                &host(&parts, *server_name).map(Cow::into_owned),
-                expected,
-                "{version:?} {target} {fields:?} {server_name:?}"
+                found
+                    .as_ref()
+                    .map(Host::as_str)
+                    .map_err(Denial::http_status),
+                *expected,
+                "{version:?} {target} {hosts:?} {server_name:?}"
             );
         }
     }
 
     #[test]
     fn a_body_is_framed_in_one_way() {
-        let te = Err(Invalid::Request("Transfer-Encoding may only be \"chunked\", once"));
-        let cl = Err(Invalid::Request("Content-Length must be given once, as a number"));
-        let cases: &[(&[(&str, &str)], Result<(), Invalid>)] = &[
-            (&[], Ok(())),
-            (&[("transfer-encoding", "Chunked")], Ok(())),
-            (&[("content-length", "12")], Ok(())),
-            (&[("transfer-encoding", "gzip, chunked")], te),
-            (&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], te),
-            (&[("transfer-encoding", "\tchunked")], te),
-            (&[("content-length", "+1")], cl),
-            (&[("content-length", "1"), ("content-length", "1")], cl),
+        let cases: &[(&[(&str, &str)], bool)] = &[
+            (&[], true),
+            (&[("transfer-encoding", "Chunked")], true),
+            (&[("content-length", "12")], true),
+            (&[("transfer-encoding", "gzip, chunked")], false),
+            (
+                &[
+                    ("transfer-encoding", "chunked"),
+                    ("transfer-encoding", "chunked"),
+                ],
+                false,
+            ),
+            (&[("content-length", "+1")], false),
+            (&[("content-length", "1"), ("content-length", "1")], false),
         ];
-        for (fields, expected) in cases {
-            assert_eq!(
-                check_framing(&parts(Version::HTTP_11, "/", fields)),
-                *expected,
-                "{fields:?}"
-            );
+        for (fields, good) in cases {
+            let checked = check_framing(&parts(Version::HTTP_11, "/", fields));
+            assert_eq!(checked.is_ok(), *good, "{fields:?}");
         }
     }
 }

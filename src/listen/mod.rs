@@ -3,6 +3,7 @@
 //! Every connection that leaves this room has been accepted within a time limit, and every request carries the time at
 //! which it arrived ([`ArrivedAt`]) and who is at the other end ([`Peer`] or [`UnixPeer`]).
 
+pub mod client_certificate;
 mod connection;
 pub mod limits;
 pub mod peer;
@@ -12,6 +13,7 @@ pub mod socket;
 pub mod tls;
 pub mod unix;
 
+pub use client_certificate::{ClientCertificateVerifier, Presence, VerifiedPaths};
 pub use limits::{Limits, LimitsConfig};
 pub use peer::{ArrivedAt, Peer, UnixPeer};
 pub use serve::{HttpService, Serving, serve_plain, serve_tls, serve_unix};

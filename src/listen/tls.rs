@@ -4,7 +4,7 @@
 //! CVE-2025-23419). There is no 0-RTT. Resumption never calls the verifier of client certificates: whoever admits a
 //! connection must look at its certificates again.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use rustls::{
     ServerConfig,
@@ -15,7 +15,7 @@ use rustls::{
 };
 use rustls_pki_types::UnixTime;
 
-use super::ServerCertificate;
+use super::{ServerCertificate, client_certificate::unix_time};
 use crate::domain::Clock;
 
 /// What the TLS side of a listener needs.
@@ -117,8 +117,7 @@ struct TlsTime(Arc<dyn Clock>);
 
 impl TimeProvider for TlsTime {
     fn current_time(&self) -> Option<UnixTime> {
-        let millis = u64::try_from(self.0.now().unix_millis()).ok()?;
-        Some(UnixTime::since_unix_epoch(Duration::from_millis(millis)))
+        Some(unix_time(self.0.now()))
     }
 }
 

@@ -1,0 +1,198 @@
+//! Starting and ending a gate.
+
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread};
+
+use portcullis_ca::chain::{Anchors, Requirements};
+use tokio::{runtime, sync::Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    admit::{StandingStatus, Trust},
+    config::GateSettings,
+    forward::Upstreams,
+    registry::Registry,
+    request_id::RequestIds,
+    worker::Worker,
+};
+use crate::{
+    authority::standing::Standing,
+    domain::{Clock, api_key::Pepper},
+    listen::{
+        ApplicationProtocol, BindError, ClientCertificateVerifier, ClientCertificates, Presence,
+        ServerCertificate, TlsSettings, VerifiedPaths, bind_shared,
+    },
+};
+
+/// The mTLS front.
+#[derive(Debug)]
+pub struct Gate;
+
+/// What a gate works with, beside its settings.
+pub struct GateParts {
+    /// The certificate that it shows.
+    pub certificate: Arc<ServerCertificate>,
+    /// The CAs whose client certificates it takes; the built-in authority has the id `internal`.
+    pub anchors: Anchors,
+    /// Who has which standing. The gate takes no connection until it has been loaded.
+    pub standing: Arc<Standing>,
+    /// What the secrets of API keys are digested with.
+    pub pepper: Arc<Pepper>,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A running gate. Dropped, it is told to end, and nobody waits for it.
+#[derive(Debug)]
+pub struct GateHandle {
+    address: SocketAddr,
+    paths: Arc<VerifiedPaths>,
+    registries: Vec<Arc<Registry>>,
+    shutdown: CancellationToken,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+/// How many verified paths are remembered, in all.
+const PATHS_REMEMBERED: usize = 32_768;
+
+impl Gate {
+    /// Starts a gate: binds its sockets and starts its threads. It takes connections once the standing has been loaded.
+    ///
+    /// # Errors
+    /// [`GateStartError`] when its address can't be had or the system refuses a thread; nothing runs then.
+    pub fn start(settings: &GateSettings, parts: GateParts) -> Result<GateHandle, GateStartError> {
+        let paths = Arc::new(VerifiedPaths::new(
+            parts.anchors,
+            Arc::new(StandingStatus(Arc::clone(&parts.standing))),
+            Requirements::default(),
+            PATHS_REMEMBERED,
+        ));
+        let verifier = ClientCertificateVerifier::new(Arc::clone(&paths), Presence::Optional);
+        let tls = TlsSettings {
+            certificate: parts.certificate,
+            clients: ClientCertificates::Verified(Arc::new(verifier)),
+            protocols: vec![ApplicationProtocol::Http2, ApplicationProtocol::Http1],
+            clock: Arc::clone(&parts.clock),
+        };
+        // One configuration for all threads: they are one listener, and a client may resume on any of them.
+        let acceptor = TlsAcceptor::from(tls.server_config()?);
+        let trust = Arc::new(Trust::new(
+            Arc::clone(&paths),
+            parts.standing,
+            settings.trust_domain.clone(),
+        ));
+        let listeners = bind_shared(settings.listen, settings.threads.get())?;
+        let address = listeners
+            .first()
+            .ok_or_else(|| io::Error::other("no socket"))?
+            .local_addr()?;
+        let mut handle = GateHandle {
+            address,
+            paths,
+            registries: Vec::new(),
+            shutdown: CancellationToken::new(),
+            threads: Vec::new(),
+        };
+        let slots = Arc::new(Semaphore::new(
+            settings.limits.connections.min(Semaphore::MAX_PERMITS),
+        ));
+        for (index, listener) in listeners.into_iter().enumerate() {
+            let runtime = runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let registry = Arc::new(Registry::default());
+            let worker = {
+                // Some of a worker's parts want to be made where they run.
+                let _inside = runtime.enter();
+                Arc::new(Worker {
+                    trust: Arc::clone(&trust),
+                    pepper: Arc::clone(&parts.pepper),
+                    clock: Arc::clone(&parts.clock),
+                    realm: settings.realm.as_str().into(),
+                    limits: settings.limits.clone(),
+                    upstreams: Upstreams::new(&settings.upstream),
+                    registry: Arc::clone(&registry),
+                    request_ids: RequestIds::new()
+                        .map_err(|_| io::Error::other("the system's random generator failed"))?,
+                    acceptor: acceptor.clone(),
+                    slots: Arc::clone(&slots),
+                    shutdown: handle.shutdown.clone(),
+                })
+            };
+            let thread = thread::Builder::new()
+                .name(format!("gate-{index}"))
+                .spawn(move || {
+                    if let Err(error) = runtime.block_on(worker.run(listener)) {
+                        tracing::error!(%error, "a thread of the gate ended");
+                    }
+                })?;
+            handle.registries.push(registry);
+            handle.threads.push(thread);
+        }
+        tracing::info!(%address, threads = handle.threads.len(), "the gate is up");
+        Ok(handle)
+    }
+}
+
+impl GateHandle {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many threads it has.
+    #[must_use]
+    pub fn threads(&self) -> Option<NonZeroUsize> {
+        NonZeroUsize::new(self.threads.len())
+    }
+
+    /// How many admitted connections it has.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.registries.iter().map(|registry| registry.len()).sum()
+    }
+
+    /// Trusts other anchors from now on. Connections whose anchor is gone end with the next change of standing, and at
+    /// the latest with their next request.
+    pub fn replace_anchors(&self, anchors: Anchors) {
+        self.paths.replace_anchors(anchors);
+    }
+
+    /// Takes no connection any more, lets requests under way end within the time to drain, and returns when every thread
+    /// has ended.
+    pub async fn shutdown(mut self) {
+        self.shutdown.cancel();
+        let threads = std::mem::take(&mut self.threads);
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!("a thread of the gate panicked");
+                }
+            }
+        });
+        if joined.await.is_err() {
+            tracing::error!("waiting for the gate's threads failed");
+        }
+    }
+}
+
+impl Drop for GateHandle {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// A gate that could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum GateStartError {
+    /// Its address can't be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The TLS provider failed.
+    #[error("the TLS provider failed: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The system refused a thread or a runtime.
+    #[error("the system refused what the gate needs: {0}")]
+    System(#[from] io::Error),
+}
