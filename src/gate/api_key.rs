@@ -32,9 +32,9 @@ pub(super) fn verified(
         return Ok(None);
     };
     let token: ApiKeyToken = token.parse()?;
-    let key = standing.api_key(&token.id()).ok_or_else(|| {
-        Denial::invalid_token(format_args!("no key {} is in force", token.id()))
-    })?;
+    let key = standing
+        .api_key(&token.id())
+        .ok_or_else(|| Denial::invalid_token(format_args!("no key {} is in force", token.id())))?;
     key.verify(&token, pepper, now)?;
     Ok(Some(key))
 }
@@ -45,10 +45,7 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     strip_consumed(headers, &X_API_KEY);
 }
 
-fn presented<'r>(
-    headers: &'r HeaderMap,
-    query: Option<&str>,
-) -> Result<Option<&'r str>, Denial> {
+fn presented<'r>(headers: &'r HeaderMap, query: Option<&str>) -> Result<Option<&'r str>, Denial> {
     if query.is_some_and(holds_key) {
         return Err(Denial::invalid_request("a key stands in the query"));
     }
@@ -116,9 +113,17 @@ mod tests {
             (&[(x_api_key, "KEY")], Some("a=1&b"), one()),
             (&[(authorization, "Basic eA==")], None, Err(401)),
             (&[(authorization, "KEY")], None, Err(401)),
-            (&[(authorization, "Bearer K"), (x_api_key, "K")], None, Err(400)),
+            (
+                &[(authorization, "Bearer K"), (x_api_key, "K")],
+                None,
+                Err(400),
+            ),
             (&[(x_api_key, "K"), (x_api_key, "K")], None, Err(400)),
-            (&[(authorization, "Bearer K"), (authorization, "Bearer K")], None, Err(400)),
+            (
+                &[(authorization, "Bearer K"), (authorization, "Bearer K")],
+                None,
+                Err(400),
+            ),
             (&[], Some("api_key=K"), Err(400)),
             (&[], Some("a=1&Access_Token=K"), Err(400)),
             (&[], Some("access%5ftoken=K"), Err(400)),

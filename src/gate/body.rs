@@ -64,9 +64,7 @@ impl Body for ResponseBody {
                         "the credential behind this request lost its standing",
                     ))));
                 }
-                Pin::new(body)
-                    .poll_frame(context)
-                    .map_err(io::Error::other)
+                Pin::new(body).poll_frame(context).map_err(io::Error::other)
             }
         }
     }

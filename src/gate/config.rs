@@ -143,9 +143,10 @@ impl GateConfig {
                 "must be plain ASCII text without quotes and backslashes".to_owned(),
             ));
         }
-        let limits = self.limits.checked().map_err(|error| {
-            invalid(&format!("limits.{}", error.field), error.problem)
-        })?;
+        let limits = self
+            .limits
+            .checked()
+            .map_err(|error| invalid(&format!("limits.{}", error.field), error.problem))?;
         let seconds = |field: &str, value: u64| {
             if (1..=86_400).contains(&value) {
                 Ok(Duration::from_secs(value))

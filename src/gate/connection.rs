@@ -61,9 +61,8 @@ impl Connection {
             IpAddr::V4(address) => format!("for={address};proto=https"),
             IpAddr::V6(address) => format!("for=\"[{address}]\";proto=https"),
         };
-        let value = |text: String| {
-            HeaderValue::try_from(text).expect("addresses are printable ASCII")
-        };
+        let value =
+            |text: String| HeaderValue::try_from(text).expect("addresses are printable ASCII");
         Self {
             id,
             peer,

@@ -149,7 +149,11 @@ impl Inbound<'_> {
         headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static("https"));
         headers.insert(header::FORWARDED, connection.forwarded().clone());
         // RFC 9110 section 7.6.3: a gateway towards HTTP must say so.
-        let via = if over_http2 { "2 portcullis" } else { "1.1 portcullis" };
+        let via = if over_http2 {
+            "2 portcullis"
+        } else {
+            "1.1 portcullis"
+        };
         headers.append(header::VIA, HeaderValue::from_static(via));
         if let Some(host) = host {
             headers.insert(&X_FORWARDED_HOST, host.clone());

@@ -230,7 +230,10 @@ mod tests {
     fn fields_of_one_hop_and_what_connection_names_stay_on_that_hop() {
         let mut map = headers(&[
             ("Connection", "close, X-Hop"),
-            ("Connection", "Client-Cert, Content-Type, Host, Content-Length"),
+            (
+                "Connection",
+                "Client-Cert, Content-Type, Host, Content-Length",
+            ),
             ("X-Hop", "1"),
             ("Keep-Alive", "timeout=5"),
             ("Upgrade", "h2c"),

@@ -11,13 +11,7 @@ use super::{
 };
 use crate::{
     authority::standing::Standing,
-    domain::{
-        Timestamp,
-        api_key::ApiKey,
-        credential::Presented,
-        permit::decide,
-        route::Target,
-    },
+    domain::{Timestamp, api_key::ApiKey, credential::Presented, permit::decide, route::Target},
 };
 
 /// A permitted request, with all that its permission was decided by.

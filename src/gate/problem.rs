@@ -44,10 +44,7 @@ pub(super) fn denied(
     let mut response = document(&problem, request_id);
     let headers = response.headers_mut();
     let fields = [
-        (
-            header::WWW_AUTHENTICATE,
-            denial.www_authenticate(realm),
-        ),
+        (header::WWW_AUTHENTICATE, denial.www_authenticate(realm)),
         (header::ALLOW, denial.allow()),
         (
             header::RETRY_AFTER,
@@ -129,7 +126,10 @@ fn grpc(reason: DenialReason, request_id: &HeaderValue) -> Response<ResponseBody
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/grpc"),
     );
-    headers.insert("grpc-status", HeaderValue::from(reason.grpc_status()));
+    headers.insert(
+        "grpc-status",
+        HeaderValue::from(u16::from(reason.grpc_status())),
+    );
     headers.insert(
         "grpc-message",
         HeaderValue::from_static(reason.public_words()),

@@ -103,7 +103,9 @@ impl Registry {
     pub(super) fn all(&self) -> Vec<Arc<Connection>> {
         let inner = self.0.lock();
         let connections = inner.connections.values();
-        connections.map(|entry| Arc::clone(&entry.connection)).collect()
+        connections
+            .map(|entry| Arc::clone(&entry.connection))
+            .collect()
     }
 
     /// How many there are.

@@ -83,9 +83,14 @@ pub(super) async fn answer(
             response.map(|body| ResponseBody::Upstream(body, under_way)),
             None,
         ),
-        Err(failure) => (problem::upstream_failed(&failure, &request_id), Some(failure)),
+        Err(failure) => (
+            problem::upstream_failed(&failure, &request_id),
+            Some(failure),
+        ),
     };
-    response.headers_mut().insert(&REQUEST_ID, request_id.clone());
+    response
+        .headers_mut()
+        .insert(&REQUEST_ID, request_id.clone());
     let took = worker.clock.now().since(now);
     tracing::info!(
         target: "portcullis::access",

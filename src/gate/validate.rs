@@ -31,9 +31,7 @@ pub(super) fn check_framing(parts: &Parts) -> Result<(), Denial> {
             || length.is_empty()
             || !length.as_bytes().iter().all(u8::is_ascii_digit))
     {
-        return Err(Denial::invalid_request(
-            "Content-Length is not one number",
-        ));
+        return Err(Denial::invalid_request("Content-Length is not one number"));
     }
     Ok(())
 }
@@ -127,7 +125,13 @@ mod tests {
             (h10, "/", &["api.example"], None, api),
             (h1, "/", &["[::1]:443"], None, Ok("[::1]")),
             (h1, "/", &["admin.example"], Some("api.example"), Err(421)),
-            (h2, "https://admin.example/", &[], Some("api.example"), Err(421)),
+            (
+                h2,
+                "https://admin.example/",
+                &[],
+                Some("api.example"),
+                Err(421),
+            ),
             (h1, "/", &[], None, Err(400)),
             (h10, "/", &[], None, Err(400)),
             (h1, "http://api.example/", &[], None, Err(400)),

@@ -13,15 +13,8 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    admit::Trust,
-    connection::Connection,
-    forward::Upstreams,
-    registry::Registry,
-    request::answer,
-    request_id::RequestIds,
-    switch::Position,
-    tether::Tether,
-    watch::watch,
+    admit::Trust, connection::Connection, forward::Upstreams, registry::Registry, request::answer,
+    request_id::RequestIds, switch::Position, tether::Tether, watch::watch,
 };
 use crate::{
     domain::{Clock, api_key::Pepper},
@@ -133,9 +126,8 @@ impl Worker {
         connection.recheck(&self.trust, self.clock.now());
 
         let io = Tether::new(stream, Arc::clone(&connection));
-        let service = service_fn(|request| {
-            answer(Arc::clone(self), Arc::clone(&connection), request)
-        });
+        let service =
+            service_fn(|request| answer(Arc::clone(self), Arc::clone(&connection), request));
         match protocol {
             ApplicationProtocol::Http1 => {
                 let http = self.limits.http1().serve_connection(io, service);

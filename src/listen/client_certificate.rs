@@ -5,12 +5,7 @@
 //! outlives what it was based on. [`ClientCertificateVerifier`] asks it during a full handshake. A resumed handshake
 //! asks nobody (rustls, and every other library), so whoever admits a connection has to ask again.
 
-use std::{
-    collections::HashMap,
-    fmt, mem,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, mem, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{Context, SHA256};

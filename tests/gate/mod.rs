@@ -1,1 +1,13 @@
+//! The gate on loopback: real TLS clients, a real upstream, and certificates of a CA made for the test.
 
+mod admission;
+mod callers;
+mod connection;
+mod framing;
+mod headers;
+mod listening;
+mod live;
+mod pki;
+mod resumption;
+mod stage;
+mod upstream;
