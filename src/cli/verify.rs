@@ -265,3 +265,6 @@ impl Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,12 +5,12 @@ use std::time::Duration;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
-    SerialNumber,
+    SerialNumber, SigningKey,
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
 use time::OffsetDateTime;
 
-use crate::{issuer_key_id::IssuerKeyId, serial::Serial};
+use crate::{der, issuer_key_id::IssuerKeyId, serial::Serial};
 
 /// 2027-01-15T08:00:00Z.
 pub(crate) const NOW: i64 = 1_800_000_000;
@@ -77,6 +77,27 @@ impl Authority {
             .expect("signed")
             .der()
             .clone()
+    }
+
+    /// A certificate of this CA with `from` in its signed part replaced by `to`, of the same length, and signed anew.
+    pub(crate) fn alter(
+        &self,
+        certificate: &CertificateDer<'_>,
+        from: &[u8],
+        to: &[u8],
+    ) -> CertificateDer<'static> {
+        let (_, contents, _) = der::split(certificate).expect("a SEQUENCE");
+        let (signed, _, rest) = der::split(contents).expect("tbsCertificate");
+        let (algorithm, _, _) = der::split(rest).expect("signatureAlgorithm");
+        let mut signed = signed.to_vec();
+        let start = signed
+            .windows(from.len())
+            .position(|octets| octets == from)
+            .expect("it is in there");
+        signed[start..start + to.len()].copy_from_slice(to);
+        let signature = self.key.sign(&signed).expect("signed");
+        let signature = der::encode(der::tag::BIT_STRING, &[&[0], &signature]);
+        der::encode(der::tag::SEQUENCE, &[&signed, algorithm, &signature]).into()
     }
 
     pub(crate) fn key_id(&self) -> IssuerKeyId {

@@ -152,14 +152,7 @@ fn a_relabelled_intermediate_from_outside_is_not_taken_for_the_real_one() {
     let root = Authority::root("Root", |_| {});
     let real = root.intermediate("Intermediate", permit(vec![email("b.example")]));
     let leaf = real.leaf(|params| params.subject_alt_names = vec![address("a@evil.example")]);
-    let mut forged = real.der.to_vec();
-    let start = forged
-        .windows(9)
-        .position(|octets| octets == b"b.example")
-        .expect("the constraint");
-    assert_eq!(forged[start - 2], 0x81);
-    forged[start - 2] = 0x88;
-    let forged = CertificateDer::from(forged);
+    let forged = relabel(&real.der);
     for presented in [
         vec![forged.clone()],
         vec![real.der.clone(), forged.clone()],
@@ -168,4 +161,45 @@ fn a_relabelled_intermediate_from_outside_is_not_taken_for_the_real_one() {
         let outcome = verify_now(&leaf, &presented, &anchors(&[&root]));
         assert!(outcome.is_err(), "{outcome:?}");
     }
+}
+
+#[test]
+fn the_addresses_of_cas_are_held_to_the_constraints_above_them() {
+    for (text, accepted) in [("ca@b.example", true), ("ca@c.example", false)] {
+        let root = Authority::root("Root", permit(vec![email("b.example")]));
+        let intermediate = root.intermediate("Intermediate", |params| {
+            params.subject_alt_names = vec![address(text)];
+        });
+        let leaf = intermediate.leaf(|_| {});
+        let chain = std::slice::from_ref(&intermediate.der);
+        let outcome = verify_now(&leaf, chain, &anchors(&[&root])).map(drop);
+        let expected = if accepted {
+            Ok(())
+        } else {
+            Err(Fault::NameConstraints)
+        };
+        assert_eq!(outcome.map_err(|error| error.fault), expected, "{text}");
+    }
+}
+
+/// A leaf that somebody altered as webpki is shown it would have another thumbprint than the one that was issued.
+#[test]
+fn a_relabelled_leaf_is_not_taken_for_the_real_one() {
+    let root = Authority::root("Root", |_| {});
+    let real = root.leaf(permit(vec![email("b.example")]));
+    assert!(verify_now(&real, &[], &anchors(&[&root])).is_ok());
+    let forged = relabel(&real);
+    let outcome = verify_now(&forged, &[real], &anchors(&[&root]));
+    assert!(outcome.is_err(), "{outcome:?}");
+}
+
+fn relabel(certificate: &CertificateDer<'_>) -> CertificateDer<'static> {
+    let mut octets = certificate.to_vec();
+    let start = octets
+        .windows(9)
+        .position(|octets| octets == b"b.example")
+        .expect("the constraint");
+    assert_eq!(octets[start - 2], 0x81);
+    octets[start - 2] = 0x88;
+    CertificateDer::from(octets)
 }

@@ -343,6 +343,17 @@ fn a_leaf_that_is_no_clients_is_refused() {
     assert!(chain(AS_IT_IS, AS_IT_IS, |it| it.key_usages = vec![]).is_ok());
 }
 
+/// As octets, -0x75f4f4 and 0x8a0b0c are one serial; a list could not tell them apart.
+#[test]
+fn a_negative_serial_is_refused() {
+    let root = Authority::root("Root", |_| {});
+    let leaf = root.leaf(|_| {});
+    let negative = root.alter(&leaf, &[2, 3, 10, 11, 12], &[2, 3, 0x8a, 11, 12]);
+    let outcome = verify_now(&negative, &[], &anchors(&[&root])).map(drop);
+    let fault = Fault::Malformed("its serial number is negative".to_owned());
+    assert_eq!(outcome, Err(ChainError::new(Place::Leaf, fault)));
+}
+
 #[test]
 fn a_leaf_with_the_key_of_a_ca_above_it_is_refused() {
     let root = Authority::root("Root", |_| {});

@@ -203,11 +203,14 @@ fn a_verified_path_that_is_looked_at_again_is_refused_once_it_ended_or_was_revok
 }
 
 #[test]
-fn a_path_ends_with_its_root_even_if_the_leaf_goes_on() {
-    let root = Authority::root("Root", |params| valid(params, NOW - 50, NOW + 10));
+fn a_path_begins_and_ends_with_its_root_even_if_the_leaf_goes_on() {
+    let root = Authority::root("Root", |params| valid(params, NOW - 20, NOW + 10));
     let leaf = root.leaf(|params| valid(params, NOW - 50, NOW + 1000));
     let path = verify_now(&leaf, &[], &anchors(&[&root])).expect("good");
-    assert_eq!(path.valid_until(), at(NOW + 10));
+    assert_eq!(
+        (path.valid_from(), path.valid_until()),
+        (at(NOW - 20), at(NOW + 10))
+    );
     assert_eq!(
         path.recheck(&NONE_REVOKED, UnknownStatus::Deny, at(NOW + 11)),
         Err(ChainError::new(
