@@ -1,3 +1,5 @@
+//! The command on real files, with every word that it prints.
+
 use clap::Parser;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
@@ -34,7 +36,9 @@ impl Folder {
             params
         };
         let root = Issuer::new(params("Root", &[1]), KeyPair::generate().expect("a key"));
-        let own = params("Root", &[1]).self_signed(root.key()).expect("signed");
+        let own = params("Root", &[1])
+            .self_signed(root.key())
+            .expect("signed");
         folder.write("root.pem", &own.pem());
         let key = KeyPair::generate().expect("a key");
         let intermediate = params("Intermediate", &[7])
@@ -45,13 +49,18 @@ impl Folder {
         leaf.is_ca = IsCa::ExplicitNoCa;
         leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        leaf.subject_alt_names = vec![rcgen::SanType::DnsName("a.example".try_into().expect("ASCII"))];
+        leaf.subject_alt_names = vec![rcgen::SanType::DnsName(
+            "a.example".try_into().expect("ASCII"),
+        )];
         let leaf = leaf
             .signed_by(&KeyPair::generate().expect("a key"), &issuer)
             .expect("signed");
         folder.write("intermediate.pem", &intermediate.pem());
         folder.write("leaf.pem", &leaf.pem());
-        folder.write("chain.pem", &format!("{}{}", leaf.pem(), intermediate.pem()));
+        folder.write(
+            "chain.pem",
+            &format!("{}{}", leaf.pem(), intermediate.pem()),
+        );
         fs::write(folder.path("leaf.der"), leaf.der()).expect("written");
         folder.write("root.crl", &list(&root, &[]));
         folder.write("issuer.crl", &list(&issuer, &[]));
@@ -181,7 +190,10 @@ fn a_good_chain_is_accepted_from_pem_and_der_with_and_without_lists() {
     ] {
         let (verdict, text) = folder.run(line);
         assert_eq!(verdict, Verdict::Accepted, "{line}: {text}");
-        assert!(text.contains("\n  names   dns:a.example\n  serial  0a0b0c\n"), "{text}");
+        assert!(
+            text.contains("\n  names   dns:a.example\n  serial  0a0b0c\n"),
+            "{text}"
+        );
     }
 }
 
