@@ -253,9 +253,10 @@ impl Segment {
     }
 
     fn may_equal(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Literal(a), Self::Literal(b)) => a == b,
-            _ => true,
+        if let (Self::Literal(a), Self::Literal(b)) = (self, other) {
+            a == b
+        } else {
+            true
         }
     }
 }
