@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -16,6 +16,7 @@ use super::{
     external_account_binding::ExternalAccountBinding,
     jwk::Jwk,
     problem::{Problem, ProblemType},
+    resource_path::ResourcePath,
     signed_request::{ByAccount, SignedRequest, check_standing},
     state::AcmeState,
 };
@@ -125,7 +126,7 @@ pub async fn create(
 /// `unauthorized` for another account, and those of contacts.
 pub async fn update(
     State(state): State<Arc<AcmeState>>,
-    Path(id): Path<String>,
+    ResourcePath(id): ResourcePath<String>,
     request: SignedRequest,
 ) -> Result<Response, Problem> {
     let ByAccount {

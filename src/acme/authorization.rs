@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
@@ -15,6 +15,7 @@ use super::{
     challenge::{self, ChallengeObject},
     identifier::WireIdentifier,
     problem::Problem,
+    resource_path::ResourcePath,
     signed_request::{ByAccount, SignedRequest},
     state::AcmeState,
 };
@@ -43,7 +44,7 @@ struct AuthorizationObject {
 /// 404 when there is none, `unauthorized` when it is another account's, `malformed` for another change.
 pub async fn update(
     State(state): State<Arc<AcmeState>>,
-    Path(id): Path<String>,
+    ResourcePath(id): ResourcePath<String>,
     request: SignedRequest,
 ) -> Result<Response, Problem> {
     let ByAccount { account, payload } = request.by_account(&state).await?;

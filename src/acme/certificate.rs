@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -14,6 +14,7 @@ use super::{
     account::check_owner,
     jws,
     problem::{Problem, ProblemType},
+    resource_path::ResourcePath,
     signed_request::{ByAccount, ByEither, SignedRequest},
     state::AcmeState,
 };
@@ -30,7 +31,7 @@ struct RevocationRequest {
 /// 404 when there is none, `unauthorized` when another account ordered it.
 pub async fn read(
     State(state): State<Arc<AcmeState>>,
-    Path(serial): Path<String>,
+    ResourcePath(serial): ResourcePath<String>,
     request: SignedRequest,
 ) -> Result<Response, Problem> {
     let ByAccount { account, payload } = request.by_account(&state).await?;

@@ -1,13 +1,13 @@
 //! Challenges (RFC 8555 section 7.5.1): responded to and read, and the tasks that validate them.
 //!
 //! A request never waits for a validation: it starts a task, which tries a few times and tells `authority` the outcome.
-//! A validation that a restart of the process cut off begins again when its client asks.
+//! A validation that a restart of the process cut off begins again at the start, and when its client asks.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
@@ -19,6 +19,7 @@ use super::{
     authorization::own_authorization,
     http01::Http01,
     problem::{Problem, ProblemDocument, ProblemType},
+    resource_path::ResourcePath,
     signed_request::{ByAccount, SignedRequest},
     state::AcmeState,
     urls::Urls,
@@ -90,7 +91,7 @@ struct ChallengeResponse {}
 /// 404 when there is none, `unauthorized` when it is another account's, `malformed` when it can't be responded to any more.
 pub async fn respond(
     State(state): State<Arc<AcmeState>>,
-    Path((id, kind)): Path<(String, String)>,
+    ResourcePath((id, kind)): ResourcePath<(String, String)>,
     request: SignedRequest,
 ) -> Result<Response, Problem> {
     let ByAccount { account, payload } = request.by_account(&state).await?;
@@ -193,6 +194,26 @@ impl Validations {
                     sleep(self.retry).await;
                 }
                 outcome => return outcome,
+            }
+        }
+    }
+}
+
+/// Takes up the validations that the last process left unfinished.
+pub(super) async fn resume_all(state: Arc<AcmeState>) {
+    let unfinished = match state.authority.store().authorizations_in_processing().await {
+        Ok(unfinished) => unfinished,
+        Err(error) => {
+            tracing::error!(%error, "unfinished validations can't be looked up; each begins again when its client asks");
+            return;
+        }
+    };
+    for authorization in unfinished {
+        match state.authority.account(&authorization.account).await {
+            Ok(Some(account)) => resume(&state, &account, &authorization),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(%error, authorization = %authorization.id, "a validation can't be taken up");
             }
         }
     }

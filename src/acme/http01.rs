@@ -260,24 +260,24 @@ impl Http01 {
             .resolver
             .lookup_ip(absolute.as_str())
             .await
-            .map_err(|error| {
-                let reason = match &error {
-                    NetError::Dns(DnsError::NoRecordsFound(none)) => {
-                        format!("it has no A or AAAA record ({})", none.response_code)
-                    }
-                    NetError::Timeout => "the resolver did not answer in time".to_owned(),
-                    other => {
-                        tracing::info!(name, error = %other, "a name could not be resolved");
-                        "the look-up failed".to_owned()
-                    }
-                };
-                failure(
-                    ValidationFailureKind::Dns,
-                    format!("{name} can't be resolved: {reason}"),
-                )
-            })?;
+            .map_err(|error| unresolved(name, &error))?;
         Ok(found.iter().collect())
     }
+}
+
+fn unresolved(name: &str, error: &NetError) -> ValidationFailure {
+    let reason = if let NetError::Dns(DnsError::NoRecordsFound(none)) = error {
+        format!("it has no A or AAAA record ({})", none.response_code)
+    } else if let NetError::Timeout = error {
+        "the resolver did not answer in time".to_owned()
+    } else {
+        tracing::info!(name, %error, "a name could not be resolved");
+        "the look-up failed".to_owned()
+    };
+    failure(
+        ValidationFailureKind::Dns,
+        format!("{name} can't be resolved: {reason}"),
+    )
 }
 
 /// What came back.

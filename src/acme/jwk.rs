@@ -10,10 +10,12 @@ use aws_lc_rs::{
     signature::{self, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use portcullis_ca::key::{KeyAlgorithm, PublicKey};
 use serde::Deserialize;
 
-use super::problem::{Problem, ProblemType};
+use super::{
+    problem::{Problem, ProblemType},
+    signature_algorithm::SignatureAlgorithm,
+};
 use crate::domain::account::Thumbprint;
 
 /// The smallest and the largest RSA modulus in bits. Above it, verifying costs too much for a request that anyone can send.
@@ -52,70 +54,6 @@ pub enum Curve {
     P384,
     /// P-521.
     P521,
-}
-
-/// The signature algorithms that are accepted (RFC 7518 section 3.1, RFC 8037). `none` and the MACs are not among them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SignatureAlgorithm {
-    /// ECDSA with P-256 and SHA-256.
-    Es256,
-    /// ECDSA with P-384 and SHA-384.
-    Es384,
-    /// ECDSA with P-521 and SHA-512.
-    Es512,
-    /// Ed25519.
-    EdDsa,
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
-}
-
-impl SignatureAlgorithm {
-    /// Every algorithm, the best first.
-    pub const ALL: [Self; 5] = [
-        Self::Es256,
-        Self::Es384,
-        Self::Es512,
-        Self::EdDsa,
-        Self::Rs256,
-    ];
-
-    /// As it stands in `alg`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Es256 => "ES256",
-            Self::Es384 => "ES384",
-            Self::Es512 => "ES512",
-            Self::EdDsa => "EdDSA",
-            Self::Rs256 => "RS256",
-        }
-    }
-
-    /// From `alg`.
-    ///
-    /// # Errors
-    /// `badSignatureAlgorithm` with the list of those that would do (RFC 8555 section 6.2).
-    pub fn from_name(name: &str) -> Result<Self, Problem> {
-        Self::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.name() == name)
-            .ok_or_else(|| {
-                Problem::new(
-                    ProblemType::BadSignatureAlgorithm,
-                    format!(
-                        "\"alg\" is {name:?}; a request is signed with {}",
-                        Self::names().join(", ")
-                    ),
-                )
-                .with_algorithms(Self::names())
-            })
-    }
-
-    /// The names of all.
-    #[must_use]
-    pub fn names() -> Vec<&'static str> {
-        Self::ALL.iter().map(|algorithm| algorithm.name()).collect()
-    }
 }
 
 impl Curve {
@@ -323,51 +261,6 @@ impl Jwk {
         let digest = digest::digest(&digest::SHA256, self.canonical_json().as_bytes());
         Thumbprint(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
     }
-
-    /// The key of a certificate or a CSR. None, if its point is compressed, as no account's key is.
-    #[must_use]
-    pub fn from_public_key(key: &PublicKey) -> Option<Self> {
-        let info = key.subject_public_key_info();
-        Some(match key.algorithm() {
-            KeyAlgorithm::P256 => Self::Ec {
-                curve: Curve::P256,
-                point: info.strip_prefix(P256_PREFIX)?.to_vec(),
-            },
-            KeyAlgorithm::P384 => Self::Ec {
-                curve: Curve::P384,
-                point: info.strip_prefix(P384_PREFIX)?.to_vec(),
-            },
-            KeyAlgorithm::Ed25519 => Self::Ed25519 {
-                x: info.strip_prefix(ED25519_PREFIX)?.to_vec(),
-            },
-        })
-    }
-
-    /// The SHA-256 of its SubjectPublicKeyInfo, by which a certificate's key is known. None for kinds of keys that no
-    /// certificate of ours has.
-    #[must_use]
-    pub fn fingerprint(&self) -> Option<[u8; 32]> {
-        let (prefix, bits) = match self {
-            Self::Ec {
-                curve: Curve::P256,
-                point,
-            } => (P256_PREFIX, point),
-            Self::Ec {
-                curve: Curve::P384,
-                point,
-            } => (P384_PREFIX, point),
-            Self::Ed25519 { x } => (ED25519_PREFIX, x),
-            Self::Ec {
-                curve: Curve::P521, ..
-            }
-            | Self::Rsa { .. } => return None,
-        };
-        let info = [prefix, bits].concat();
-        digest::digest(&digest::SHA256, &info)
-            .as_ref()
-            .try_into()
-            .ok()
-    }
 }
 
 impl fmt::Debug for Jwk {
@@ -375,19 +268,6 @@ impl fmt::Debug for Jwk {
         f.write_str(&self.canonical_json())
     }
 }
-
-/// What stands before the bits of a key in a SubjectPublicKeyInfo (RFC 5480, RFC 8410), the point being uncompressed.
-const P256_PREFIX: &[u8] = &[
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
-    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
-];
-const P384_PREFIX: &[u8] = &[
-    0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b,
-    0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00,
-];
-const ED25519_PREFIX: &[u8] = &[
-    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-];
 
 fn bad_key(detail: impl Into<String>) -> Problem {
     Problem::new(ProblemType::BadPublicKey, detail)
@@ -526,24 +406,6 @@ mod tests {
                 kind,
                 "{json}"
             );
-        }
-    }
-
-    #[test]
-    fn the_key_of_a_certificate_is_the_same_key_as_a_jwk() {
-        use portcullis_ca::key::{Signer as _, SigningKey};
-        for algorithm in [
-            KeyAlgorithm::P256,
-            KeyAlgorithm::P384,
-            KeyAlgorithm::Ed25519,
-        ] {
-            let key = SigningKey::generate(algorithm).unwrap();
-            let jwk = Jwk::from_public_key(key.public_key()).unwrap();
-            assert_eq!(
-                jwk,
-                Jwk::from_json(jwk.canonical_json().as_bytes()).unwrap()
-            );
-            assert_eq!(jwk.fingerprint(), Some(key.public_key().fingerprint()));
         }
     }
 

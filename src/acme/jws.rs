@@ -7,11 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::{
-    json,
-    jwk::{Jwk, SignatureAlgorithm},
-    problem::Problem,
-};
+use super::{json, jwk::Jwk, problem::Problem, signature_algorithm::SignatureAlgorithm};
 
 /// The largest request body in bytes. A CSR with 100 names and an RSA-4096 key is 10 KiB in base64url.
 pub const MAX_BODY_BYTES: usize = 128 * 1024;

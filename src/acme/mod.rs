@@ -12,6 +12,7 @@
 pub mod account;
 pub mod authorization;
 pub mod certificate;
+mod certificate_key;
 pub mod challenge;
 pub mod config;
 pub mod directory;
@@ -25,7 +26,9 @@ pub mod nonce;
 pub mod order;
 pub mod problem;
 mod refusal;
+pub mod resource_path;
 pub mod routes;
+pub mod signature_algorithm;
 pub mod signed_request;
 pub mod state;
 pub mod urls;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -17,6 +17,7 @@ use super::{
     jwk::Jwk,
     jws,
     problem::{Problem, ProblemDocument, ProblemType},
+    resource_path::ResourcePath,
     signed_request::{ByAccount, SignedRequest},
     state::AcmeState,
 };
@@ -85,7 +86,7 @@ pub async fn create(
 /// 404 when there is none, `unauthorized` when it is another account's.
 pub async fn read(
     State(state): State<Arc<AcmeState>>,
-    Path(id): Path<String>,
+    ResourcePath(id): ResourcePath<String>,
     request: SignedRequest,
 ) -> Result<Response, Problem> {
     let ByAccount { account, payload } = request.by_account(&state).await?;
@@ -100,7 +101,7 @@ pub async fn read(
 /// `unauthorized` when they are another account's.
 pub async fn list(
     State(state): State<Arc<AcmeState>>,
-    Path(id): Path<String>,
+    ResourcePath(id): ResourcePath<String>,
     request: SignedRequest,
 ) -> Result<Response, Problem> {
     let ByAccount { account, payload } = request.by_account(&state).await?;
@@ -117,7 +118,7 @@ pub async fn list(
 /// `orderNotReady`, `badCSR`, and those of [`read`].
 pub async fn finalize(
     State(state): State<Arc<AcmeState>>,
-    Path(id): Path<String>,
+    ResourcePath(id): ResourcePath<String>,
     request: SignedRequest,
 ) -> Result<Response, Problem> {
     let ByAccount { account, payload } = request.by_account(&state).await?;

@@ -21,9 +21,11 @@ use super::{
     state::AcmeState,
 };
 
-/// The ACME server, to be served behind TLS. All its paths begin with `/acme/`.
+/// The ACME server, to be served behind TLS. All its paths begin with `/acme/`. It also takes up the validations that
+/// the last process left unfinished, so it is to be called within the runtime that serves it.
 pub fn router(state: AcmeState) -> Router {
     let state = Arc::new(state);
+    tokio::spawn(challenge::resume_all(Arc::clone(&state)));
     Router::new()
         .route(
             "/acme/directory",

@@ -2,11 +2,12 @@
 
 use axum::http::StatusCode;
 use portcullis::acme::{AcmeConfig, config::ExternalAccount};
+use portcullis_ca::profile::ProfileKind;
 use serde_json::json;
 
 use super::{
     client::{Client, Key, binding, encode},
-    order::{csr, finalized},
+    order::{csr, finalized, first_of},
     server::Server,
 };
 
@@ -64,6 +65,77 @@ async fn what_the_invitation_vouches_for_is_valid_at_once() {
         pem.header("content-type"),
         "application/pem-certificate-chain"
     );
+    // What it proves comes from the invitation: the CSR had no name at all.
+    let issued = &server.certificates().await[0];
+    assert_eq!(
+        (
+            issued.profile,
+            issued.principal.as_ref().map(ToString::to_string),
+            &issued.names
+        ),
+        (
+            ProfileKind::Device,
+            Some("device:fra/sensor-42".to_owned()),
+            &vec!["uri:spiffe://acme.test/device/fra/sensor-42".to_owned()]
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_ends_what_its_invitation_allowed() {
+    let server = Server::start().await;
+    let invitation = server.invite("device:fra/sensor-7", &[]).await;
+    let mut client = Client::new(&server.base, Key::new());
+    let binding = binding(
+        &invitation.key_id,
+        &invitation.mac_key,
+        &client.key,
+        &client.url("new-account"),
+    );
+    client
+        .register(json!({"externalAccountBinding": binding}))
+        .await
+        .ok();
+    let identifier = json!({"type": "permanent-identifier", "value": "fra/sensor-7"});
+    let wanted = json!({"identifiers": [identifier]});
+    let order = client
+        .post(&client.url("new-order"), wanted.clone())
+        .await
+        .ok()
+        .json();
+    let placed_before = client
+        .post(&client.url("new-order"), wanted.clone())
+        .await
+        .ok()
+        .json();
+    let (csr, _) = csr(&[]);
+    let order = finalized(&client, &order, &csr).await.ok().json();
+    let pem = client
+        .get(order["certificate"].as_str().unwrap())
+        .await
+        .ok();
+    let certificate = json!({"certificate": encode(first_of(&pem.body)), "reason": 1});
+    client
+        .post(&client.url("revoke-cert"), certificate)
+        .await
+        .ok();
+    for reply in [
+        client.post(&client.url("new-order"), wanted).await,
+        finalized(&client, &placed_before, &super::order::csr(&[]).0).await,
+    ] {
+        assert_eq!(
+            reply.problem(),
+            (403, "unauthorized".to_owned()),
+            "{reply:?}"
+        );
+        assert!(
+            reply.json()["detail"]
+                .as_str()
+                .unwrap()
+                .contains("portcullis invite")
+        );
+    }
+    assert_eq!(server.certificates().await.len(), 1);
 }
 
 #[tokio::test]

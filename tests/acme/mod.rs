@@ -2,6 +2,7 @@
 
 mod account;
 mod authority;
+mod authorization;
 mod certificate;
 mod client;
 mod external_account_binding;

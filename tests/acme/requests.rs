@@ -387,7 +387,11 @@ async fn resources_are_not_read_with_get() {
             }
         }
     }
-    let reply = send(Method::GET, &client.url("nonsense"), None, Vec::new()).await;
+    for url in ["nonsense", "order/a/b", "order/a/b/c"] {
+        let reply = send(Method::GET, &client.url(url), None, Vec::new()).await;
+        assert_eq!(reply.problem(), (404, "malformed".to_owned()));
+    }
+    let reply = client.get(&client.url("order/%FF")).await;
     assert_eq!(reply.problem(), (404, "malformed".to_owned()));
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use portcullis::{
-    acme::{self, AcmeConfig, AcmeState, config::Http01Config},
+    acme::{self, AcmeConfig, AcmeSettings, AcmeState, config::Http01Config},
     authority::{Authority, Invite},
     domain::{
         Clock, Timestamp, audit::Actor, certificate::CertificateRecord, identifier::Identifier,
@@ -43,6 +43,7 @@ pub struct Server {
     pub authority: Authority,
     pub names: NameServer,
     pub web: WebServer,
+    settings: AcmeSettings,
     _state_directory: tempfile::TempDir,
 }
 
@@ -69,9 +70,10 @@ impl Server {
         let authority = authority::start(state_directory.path(), clock.clone()).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
+        let settings = config.check().unwrap();
         let state = AcmeState::new(
             authority.clone(),
-            config.check().unwrap(),
+            settings.clone(),
             &Url::parse(&base).unwrap(),
             clock.clone(),
         )
@@ -84,6 +86,7 @@ impl Server {
             authority,
             names,
             web,
+            settings,
             _state_directory: state_directory,
         }
     }
@@ -116,6 +119,17 @@ impl Server {
             key_id: invited.invitation.id.to_string(),
             mac_key: invited.mac_key.to_vec(),
         }
+    }
+
+    /// Starts the ACME server of the next process: the same authority, and nothing else of the last one.
+    pub fn restart(&self) {
+        let state = AcmeState::new(
+            self.authority.clone(),
+            self.settings.clone(),
+            &Url::parse(&self.base).unwrap(),
+            self.clock.clone(),
+        );
+        let _ = acme::router(state.unwrap());
     }
 
     /// The certificates that were issued.
