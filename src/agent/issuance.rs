@@ -1,0 +1,180 @@
+//! From an order to a certificate (RFC 8555 section 7.4), with instant-acme.
+
+use std::time::Duration;
+
+use instant_acme::{Account, AuthorizationStatus, NewOrder, Order, OrderStatus};
+
+use super::{
+    account::StoredAccount,
+    certificate::Certificate,
+    error::{AgentError, Step},
+    install::Credentials,
+    key::DeviceKey,
+    random::random,
+    renewal::jittered,
+    transport::Transport,
+};
+
+/// How long the server may take from one state of an order to the next.
+const PATIENCE: Duration = Duration::from_secs(90);
+const FIRST_POLL: Duration = Duration::from_millis(250);
+const SLOWEST_POLL: Duration = Duration::from_secs(10);
+
+/// Orders what `account` may order, for `key`, and returns the key with its certificate.
+///
+/// # Errors
+/// The server can't be reached, isn't trusted, refuses, wants a challenge, or hands out a certificate for another key.
+pub async fn obtain(
+    transport: &Transport,
+    account: &StoredAccount,
+    account_url: &str,
+    key: DeviceKey,
+) -> Result<Credentials, AgentError> {
+    let failed = |step| move |error| AgentError::from_acme(step, error, account);
+    let client = Account::builder_with_http(Box::new(transport.clone()))
+        .from_parts(
+            account_url.to_owned(),
+            account.key(),
+            account.directory.clone(),
+        )
+        .await
+        .map_err(failed(Step::Directory))?;
+
+    let identifiers: Vec<_> = account.identifiers.iter().map(Into::into).collect();
+    let mut request = NewOrder::new(&identifiers);
+    // A profile that the server doesn't list must not be asked for (draft-ietf-acme-profiles section 4).
+    if let Some(profile) = account.profile.as_deref()
+        && client.profiles().any(|offered| offered.name == profile)
+    {
+        request = request.profile(profile);
+    }
+    let mut order = client
+        .new_order(&request)
+        .await
+        .map_err(failed(Step::Order))?;
+    if order.state().status == OrderStatus::Pending {
+        check_authorizations(&mut order, account).await?;
+    }
+    settle(transport, account, &mut order, Step::Order, |status| {
+        status != OrderStatus::Pending
+    })
+    .await?;
+
+    let csr = key.certificate_request(&account.identifiers)?;
+    order
+        .finalize_csr(&csr)
+        .await
+        .map_err(failed(Step::Finalize))?;
+    settle(transport, account, &mut order, Step::Finalize, |status| {
+        matches!(status, OrderStatus::Valid)
+    })
+    .await?;
+    let pem = order
+        .certificate()
+        .await
+        .map_err(failed(Step::Download))?
+        .ok_or_else(|| protocol("the order is valid and has no certificate"))?;
+
+    let mut issuers = Certificate::chain_from_pem(pem.as_bytes())
+        .map_err(|error| protocol(&format!("the certificate can't be used: {error}")))?;
+    let certificate = issuers.remove(0);
+    if certificate.public_key() != key.public_key() {
+        return Err(protocol("the certificate is for another key"));
+    }
+    // Whoever trusts the root has it; a root that is sent along convinces nobody.
+    issuers.retain(|issuer| Some(issuer) != transport.trust().root());
+    Ok(Credentials {
+        key,
+        certificate,
+        issuers,
+    })
+}
+
+/// All authorizations must be valid already: the invitation vouches for the device.
+async fn check_authorizations(
+    order: &mut Order,
+    account: &StoredAccount,
+) -> Result<(), AgentError> {
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let authorization =
+            authorization.map_err(|error| AgentError::from_acme(Step::Order, error, account))?;
+        if authorization.status != AuthorizationStatus::Valid {
+            let offered: Vec<_> = authorization
+                .challenges
+                .iter()
+                .map(|challenge| challenge_name(&challenge.r#type))
+                .collect();
+            return Err(AgentError::Challenge {
+                identifier: authorization.identifier().to_string(),
+                offered: offered.join(", "),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn challenge_name(kind: &instant_acme::ChallengeType) -> String {
+    use instant_acme::ChallengeType;
+    match kind {
+        ChallengeType::Http01 => "http-01".to_owned(),
+        ChallengeType::Dns01 => "dns-01".to_owned(),
+        ChallengeType::TlsAlpn01 => "tls-alpn-01".to_owned(),
+        ChallengeType::DeviceAttest01 => "device-attest-01".to_owned(),
+        ChallengeType::Unknown(name) => name.clone(),
+        // The enum is another crate's and may grow.
+        other => format!("{other:?}"),
+    }
+}
+
+/// Asks for the order, ever more slowly, until its status is `done`.
+async fn settle(
+    transport: &Transport,
+    account: &StoredAccount,
+    order: &mut Order,
+    step: Step,
+    done: fn(OrderStatus) -> bool,
+) -> Result<(), AgentError> {
+    let mut waited = Duration::ZERO;
+    let mut pause = FIRST_POLL;
+    loop {
+        let state = order.state();
+        if let Some(problem) = &state.error {
+            return Err(AgentError::from_problem(step, problem, account));
+        }
+        if state.status == OrderStatus::Invalid {
+            return Err(protocol(
+                "the order became invalid, and the server does not say why",
+            ));
+        }
+        if done(state.status) {
+            return Ok(());
+        }
+        let wait = jittered(pause, random()).max(
+            transport
+                .retry_after()
+                .unwrap_or_default()
+                .min(SLOWEST_POLL),
+        );
+        if waited + wait > PATIENCE {
+            return Err(AgentError::Unavailable {
+                step,
+                problem: format!("nothing new after {} seconds", waited.as_secs()),
+            });
+        }
+        tokio::time::sleep(wait).await;
+        waited += wait;
+        pause = (pause * 2).min(SLOWEST_POLL);
+        order
+            .refresh()
+            .await
+            .map_err(|error| AgentError::from_acme(step, error, account))?;
+    }
+}
+
+fn protocol(detail: &str) -> AgentError {
+    AgentError::Protocol {
+        step: Step::Download,
+        detail: detail.to_owned(),
+    }
+}
