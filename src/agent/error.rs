@@ -7,6 +7,7 @@ use instant_acme::Problem;
 
 use super::{
     account::{AccountError, StoredAccount},
+    hook::HookError,
     key::KeyError,
     state::StateError,
     token::TokenError,
@@ -75,6 +76,9 @@ pub enum AgentError {
     /// The account key failed.
     #[error("the ACME account: {0}")]
     Account(#[from] AccountError),
+    /// The hook failed; the new certificate is in place.
+    #[error("{0}; the new certificate is in place all the same")]
+    Hook(#[from] HookError),
     /// The operating system refused something.
     #[error("{what}: {error}")]
     System {
@@ -204,6 +208,7 @@ impl AgentError {
             | Self::Protocol { .. }
             | Self::Key(_)
             | Self::Account(_)
+            | Self::Hook(_)
             | Self::System { .. } => false,
         }
     }
@@ -218,7 +223,11 @@ impl AgentError {
     #[must_use]
     pub const fn code(&self) -> u8 {
         match self {
-            Self::Protocol { .. } | Self::Key(_) | Self::Account(_) | Self::System { .. } => 1,
+            Self::Protocol { .. }
+            | Self::Key(_)
+            | Self::Account(_)
+            | Self::Hook(_)
+            | Self::System { .. } => 1,
             Self::Token(_) | Self::Usage(_) => 2,
             Self::Unreachable(_) | Self::Unavailable { .. } => 3,
             Self::Refused { .. } | Self::Challenge { .. } => 4,

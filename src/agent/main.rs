@@ -1,3 +1,15 @@
-//! The agent as a program.
+//! The agent as a program. Its clock is made here.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use portcullis::agent::{arguments::Arguments, clock::Clock, program};
+
+fn main() -> ExitCode {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the agent's clock is made here and handed to everybody else"
+    )]
+    let clock = Clock::new(time::OffsetDateTime::now_utc);
+    program::main(Arguments::parse(), clock)
+}

@@ -63,6 +63,11 @@ impl Backoff {
         jittered(self.refused, random)
     }
 
+    /// Counts on from where `earlier` was, which was for another lifetime.
+    pub const fn continue_from(&mut self, earlier: &Self) {
+        self.failures = earlier.failures;
+    }
+
     /// Forgets the failures.
     pub const fn reset(&mut self) {
         self.failures = 0;

@@ -179,6 +179,34 @@ impl StateDirectory {
     }
 }
 
+impl StateDirectory {
+    /// The directory `live/NUMBER` for which the hook has succeeded.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn deployed(&self) -> Result<Option<PathBuf>, StateError> {
+        let contents = read_if_there(&self.path.join("deployed"))?;
+        Ok(contents.map(|contents| {
+            let name = String::from_utf8_lossy(&contents);
+            self.path.join("live").join(name.trim())
+        }))
+    }
+
+    /// Remembers that the hook has succeeded for what is in `directory`.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn set_deployed(&self, directory: &Path, _lock: &StateLock) -> Result<(), StateError> {
+        let path = self.path.join("deployed");
+        let name = directory
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        durable::write(&path, (name + "\n").as_bytes(), PUBLIC).map_err(StateError::writing(&path))
+    }
+}
+
 pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
     match fs::read(path) {
         Ok(contents) => Ok(Some(contents)),

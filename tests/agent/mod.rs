@@ -1,1 +1,5 @@
+//! The agent as a program, against ACME servers that are not ours.
 
+mod enrolment;
+mod pebble;
+mod renewal;

@@ -1,0 +1,155 @@
+//! The command that is run when there is a new certificate, so that the programs that use it read it again.
+
+use std::{
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use tokio::process::Command;
+
+use super::state::StateDirectory;
+
+/// How long a hook that was told to end may take to do so.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A shell command and how long it may take.
+#[derive(Clone, Debug)]
+pub struct Hook {
+    /// What `/bin/sh -c` is given.
+    pub command: String,
+    /// When it is ended, with all that it started.
+    pub timeout: Duration,
+}
+
+impl Hook {
+    /// Runs the command with `PORTCULLIS_CERT`, `PORTCULLIS_KEY` and `PORTCULLIS_CHAIN` in its environment.
+    ///
+    /// # Errors
+    /// It can't be started, fails, or takes too long.
+    pub async fn run(&self, state: &StateDirectory) -> Result<(), HookError> {
+        let mut child = Command::new("/bin/sh")
+            .arg("-c")
+            .arg(&self.command)
+            .env("PORTCULLIS_CERT", state.certificate_path())
+            .env("PORTCULLIS_KEY", state.key_path())
+            .env("PORTCULLIS_CHAIN", state.chain_path())
+            .env_remove("PORTCULLIS_TOKEN")
+            .stdin(Stdio::null())
+            // A group of its own, so that what it starts can be ended with it.
+            .process_group(0)
+            .spawn()
+            .map_err(HookError::Start)?;
+        let group = child.id();
+        if let Ok(status) = tokio::time::timeout(self.timeout, child.wait()).await {
+            let status = status.map_err(HookError::Start)?;
+            return if status.success() {
+                Ok(())
+            } else {
+                Err(HookError::Failed(status))
+            };
+        }
+        for signal in ["TERM", "KILL"] {
+            signal_group(group, signal).await;
+            if tokio::time::timeout(GRACE, child.wait()).await.is_ok() {
+                break;
+            }
+        }
+        // What the shell started may have outlived it.
+        signal_group(group, "KILL").await;
+        Err(HookError::TimedOut(self.timeout))
+    }
+}
+
+/// The shell sends the signal, because there is no safe function in the standard library that does.
+async fn signal_group(group: Option<u32>, signal: &str) {
+    let Some(group) = group else { return };
+    let sent = Command::new("/bin/sh")
+        .arg("-c")
+        .arg(format!("kill -s {signal} -- -{group}"))
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .await;
+    if let Err(error) = sent {
+        tracing::warn!(%error, "can't end the hook");
+    }
+}
+
+/// Why the hook didn't do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum HookError {
+    /// It can't be started.
+    #[error("the hook can't be started: {0}")]
+    Start(std::io::Error),
+    /// It says that it failed.
+    #[error("the hook failed: {0}")]
+    Failed(ExitStatus),
+    /// It was ended.
+    #[error("the hook was ended because it took more than {} seconds", .0.as_secs())]
+    TimedOut(Duration),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    async fn run(command: &str, timeout: Duration) -> (tempfile::TempDir, Result<(), String>) {
+        let parent = tempfile::tempdir().unwrap();
+        let state = StateDirectory::create(&parent.path().join("state")).unwrap();
+        let hook = Hook {
+            command: command.replace("HERE", parent.path().to_str().unwrap()),
+            timeout,
+        };
+        let outcome = hook.run(&state).await.map_err(|error| error.to_string());
+        (parent, outcome)
+    }
+
+    #[tokio::test]
+    async fn the_hook_is_told_where_certificate_key_and_chain_are() {
+        let (parent, outcome) = run(
+            "printf '%s\\n' \"$PORTCULLIS_CERT\" \"$PORTCULLIS_KEY\" \"$PORTCULLIS_CHAIN\" >HERE/out",
+            Duration::from_secs(10),
+        )
+        .await;
+        assert_eq!(outcome, Ok(()));
+        let state = parent.path().join("state/current");
+        let expected = format!(
+            "{0}/cert.pem\n{0}/key.pem\n{0}/chain.pem\n",
+            state.to_str().unwrap()
+        );
+        assert_eq!(
+            fs::read_to_string(parent.path().join("out")).unwrap(),
+            expected
+        );
+    }
+
+    #[tokio::test]
+    async fn a_hook_that_fails_says_how() {
+        let (_parent, outcome) = run("exit 3", Duration::from_secs(10)).await;
+        assert_eq!(outcome, Err("the hook failed: exit status: 3".into()));
+    }
+
+    #[tokio::test]
+    async fn a_hook_that_hangs_is_ended_with_all_that_it_started() {
+        // It ignores TERM, and the process that it starts would outlive it.
+        let (parent, outcome) = run(
+            "trap '' TERM; sleep 600 & echo $! >HERE/child; echo $$ >HERE/shell; wait; wait; sleep 600",
+            Duration::from_millis(300),
+        )
+        .await;
+        assert_eq!(
+            outcome,
+            Err("the hook was ended because it took more than 0 seconds".into())
+        );
+        for name in ["child", "shell"] {
+            let id = fs::read_to_string(parent.path().join(name)).unwrap();
+            let status = format!("/proc/{}/status", id.trim());
+            let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+            while fs::read_to_string(&status).is_ok_and(|text| !text.contains("State:\tZ")) {
+                assert!(tokio::time::Instant::now() < deadline, "{name} still runs");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What the device has, told to people and to programs.
+
+use std::{fmt, path::Path};
+
+use serde::Serialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{
+    run::next_renewal,
+    state::{StateDirectory, StateError},
+};
+
+/// Whether the certificate can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Condition {
+    /// It is valid, and not due for renewal.
+    Fresh,
+    /// It is valid, and due for renewal.
+    RenewalDue,
+    /// It is valid only later, by this device's clock.
+    NotYetValid,
+    /// It has expired, by this device's clock.
+    Expired,
+}
+
+/// What the state directory holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Whether the certificate can be used.
+    pub condition: Condition,
+    /// The principal's SPIFFE ID; none in a plain server certificate.
+    pub principal: Option<String>,
+    /// DNS names and addresses in the certificate.
+    pub names: Vec<String>,
+    /// The serial number in hexadecimal.
+    pub serial: String,
+    /// When it became valid, in RFC 3339.
+    pub not_before: String,
+    /// When it expires, in RFC 3339.
+    pub not_after: String,
+    /// When `run` renews it, in RFC 3339.
+    pub next_renewal: String,
+    /// The ACME directory that it came from.
+    pub server: String,
+    /// Where the certificate and its issuers are.
+    pub certificate_file: String,
+    /// Where the key is.
+    pub key_file: String,
+    /// Where the root certificate is.
+    pub root_file: String,
+}
+
+impl Status {
+    /// Reads the state directory at `path`, as of `now`.
+    ///
+    /// # Errors
+    /// There is nothing, or it can't be used.
+    pub fn read(path: &Path, now: OffsetDateTime) -> Result<Self, StateError> {
+        let state = StateDirectory::open(path)?;
+        let missing = |what| StateError::Incomplete {
+            path: path.to_owned(),
+            what,
+        };
+        let account = state.account()?.ok_or_else(|| missing("ACME account"))?;
+        let certificate = state
+            .installed()?
+            .ok_or_else(|| missing("certificate"))?
+            .credentials
+            .certificate;
+        let renewal = next_renewal(&certificate);
+        let condition = if now < certificate.not_before() {
+            Condition::NotYetValid
+        } else if now > certificate.not_after() {
+            Condition::Expired
+        } else if now < renewal {
+            Condition::Fresh
+        } else {
+            Condition::RenewalDue
+        };
+        Ok(Self {
+            condition,
+            principal: certificate.principal().map(str::to_owned),
+            names: certificate.names().to_vec(),
+            serial: certificate.serial().to_owned(),
+            not_before: text(certificate.not_before()),
+            not_after: text(certificate.not_after()),
+            next_renewal: text(renewal),
+            server: account.directory,
+            certificate_file: state.certificate_path().display().to_string(),
+            key_file: state.key_path().display().to_string(),
+            root_file: state.root_path().display().to_string(),
+        })
+    }
+
+    /// Whether a server would take the certificate now.
+    #[must_use]
+    pub const fn is_valid(&self) -> bool {
+        match self.condition {
+            Condition::Fresh | Condition::RenewalDue => true,
+            Condition::NotYetValid | Condition::Expired => false,
+        }
+    }
+}
+
+fn text(moment: OffsetDateTime) -> String {
+    moment
+        .format(&Rfc3339)
+        .unwrap_or_else(|_| moment.to_string())
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let condition = match self.condition {
+            Condition::Fresh => "valid",
+            Condition::RenewalDue => {
+                "valid, and due for renewal (is `portcullis-agent run` running?)"
+            }
+            Condition::NotYetValid => "not valid yet: this device's clock is probably slow",
+            Condition::Expired => "expired (is `portcullis-agent run` running?)",
+        };
+        let principal = self.principal.as_deref().unwrap_or("none");
+        let names = if self.names.is_empty() {
+            "none".to_owned()
+        } else {
+            self.names.join(", ")
+        };
+        let lines = [
+            ("certificate", condition),
+            ("principal", principal),
+            ("names", &names),
+            ("serial", &self.serial),
+            ("valid from", &self.not_before),
+            ("valid until", &self.not_after),
+            ("next renewal", &self.next_renewal),
+            ("server", &self.server),
+            ("certificate file", &self.certificate_file),
+            ("key file", &self.key_file),
+            ("root file", &self.root_file),
+        ];
+        for (name, value) in lines {
+            writeln!(f, "{name:<17} {value}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,238 @@
+//! Renewing: by itself, on demand, with the server away, and after it has refused.
+
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
+    process::{Child, Command},
+};
+
+use portcullis::agent::state::StateDirectory;
+
+use super::pebble::{Pebble, Way, agent, command, eventually, text};
+
+const YEAR: u32 = 365 * 24 * 3600;
+
+/// `portcullis-agent run` in the background.
+struct Running {
+    process: Child,
+    log: PathBuf,
+}
+
+impl Running {
+    fn start(state: &Path, arguments: &[&str]) -> Self {
+        let log = state.with_extension("log");
+        let process = command(state, &[&["run"], arguments].concat())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let running = Self { process, log };
+        // It says so once it has looked at its state; by then it listens for signals.
+        running.says("certificate");
+        running
+    }
+
+    fn log(&self) -> String {
+        let mut text = String::new();
+        File::open(&self.log)
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
+        text
+    }
+
+    fn says(&self, part: &str) {
+        eventually(part, || self.log().contains(part));
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("/bin/sh")
+            .args(["-c", &format!("kill -s {name} {}", self.process.id())])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn serial(state: &Path) -> String {
+    let installed = StateDirectory::open(state).unwrap().installed().unwrap();
+    installed
+        .unwrap()
+        .credentials
+        .certificate
+        .serial()
+        .to_owned()
+}
+
+#[test]
+fn a_certificate_is_renewed_before_it_expires_and_the_hook_sees_each_one() {
+    // A renewal is due after four seconds.
+    let pebble = Pebble::start(6, 20);
+    let parent = tempfile::tempdir().unwrap();
+    let state = parent.path().join("state");
+    let seen = parent.path().join("seen");
+    pebble.enrol(&state, 1);
+    let first = serial(&state);
+    let hook = format!(
+        "openssl x509 -noout -serial -in \"$PORTCULLIS_CERT\" >>{}",
+        seen.display()
+    );
+    let mut running = Running::start(&state, &["--hook", &hook]);
+    let seen = || fs::read_to_string(&seen).unwrap_or_default().to_lowercase();
+    eventually(
+        "the hook ran for the first certificate, which enroll fetched",
+        || seen().contains(first.trim_start_matches("00")),
+    );
+    eventually("it was renewed", || serial(&state) != first);
+    let second = serial(&state);
+    eventually("the hook ran for the second certificate", || {
+        seen().contains(second.trim_start_matches("00"))
+    });
+    running.signal("TERM");
+    let status = running.process.wait().unwrap();
+    assert_eq!(status.code(), Some(0), "{}", running.log());
+}
+
+#[test]
+fn every_renewal_makes_a_new_key_unless_it_is_to_be_kept() {
+    let pebble = Pebble::start(YEAR, 0);
+    let parent = tempfile::tempdir().unwrap();
+    let state = parent.path().join("state");
+    pebble.enrol(&state, 1);
+    let key = || fs::read_to_string(state.join("current/key.pem")).unwrap();
+    let enrolled = (serial(&state), key());
+
+    let not_due = agent(&state, &["run", "--once"]);
+    assert_eq!(not_due.status.code(), Some(0), "{}", text(&not_due));
+    assert_eq!((serial(&state), key()), enrolled);
+
+    let renewed = agent(&state, &["run", "--once", "--renew-now"]);
+    assert_eq!(renewed.status.code(), Some(0), "{}", text(&renewed));
+    let second = (serial(&state), key());
+    assert!(second.0 != enrolled.0 && second.1 != enrolled.1);
+
+    let kept = agent(&state, &["run", "--once", "--renew-now", "--reuse-key"]);
+    assert_eq!(kept.status.code(), Some(0), "{}", text(&kept));
+    assert!(serial(&state) != second.0 && key() == second.1);
+}
+
+#[test]
+fn a_hang_up_renews_and_a_server_that_was_away_is_found_again() {
+    let pebble = Pebble::start(YEAR, 0);
+    let way = Way::to(&pebble);
+    let parent = tempfile::tempdir().unwrap();
+    let state = parent.path().join("state");
+    pebble.enrol_by(&state, 1, &way.directory_url());
+    let running = Running::start(&state, &[]);
+    let first = serial(&state);
+    running.signal("HUP");
+    eventually("it was renewed", || serial(&state) != first);
+
+    let second = serial(&state);
+    way.set_open(false);
+    running.signal("HUP");
+    running.says("tried again later");
+    assert_eq!(serial(&state), second);
+    // The first wait is at most five seconds; nobody tells it that the server is back.
+    way.set_open(true);
+    eventually("it was renewed again", || serial(&state) != second);
+}
+
+#[test]
+fn an_account_that_the_server_no_longer_takes_is_reported_and_kept_asking_for() {
+    let mut pebble = Pebble::start(YEAR, 0);
+    let parent = tempfile::tempdir().unwrap();
+    let state = parent.path().join("state");
+    pebble.enrol(&state, 1);
+    let first = serial(&state);
+    let mut running = Running::start(&state, &[]);
+    // Pebble keeps its accounts in memory.
+    pebble.end();
+    pebble.begin();
+    running.signal("HUP");
+    running.says("portcullis invite");
+    running.says("portcullis-agent enroll");
+    assert!(running.process.try_wait().unwrap().is_none(), "it gave up");
+    assert_eq!(serial(&state), first, "what it has stays in place");
+
+    let once = agent(&state, &["run", "--once", "--renew-now"]);
+    assert_eq!(once.status.code(), Some(4), "{}", text(&once));
+
+    // Invited again, it goes on without being told.
+    pebble.enrol(&state, 2);
+    let second = serial(&state);
+    running.signal("HUP");
+    eventually("it was renewed with the new enrolment", || {
+        serial(&state) != second
+    });
+}
+
+#[test]
+fn a_hook_that_fails_or_hangs_stops_nothing() {
+    let pebble = Pebble::start(YEAR, 0);
+    let parent = tempfile::tempdir().unwrap();
+    let state = parent.path().join("state");
+    pebble.enrol(&state, 1);
+    let first = serial(&state);
+    let mut running = Running::start(&state, &["--hook", "sleep 600", "--hook-timeout", "1"]);
+    running.says("the hook was ended");
+    running.signal("HUP");
+    eventually("it was renewed", || serial(&state) != first);
+    assert!(running.process.try_wait().unwrap().is_none());
+    let failed = agent(&state, &["run", "--once", "--hook", "exit 7"]);
+    assert_eq!(failed.status.code(), Some(1), "{}", text(&failed));
+    assert!(text(&failed).contains("exit status: 7"));
+}
+
+#[test]
+fn a_device_that_is_not_enrolled_or_whose_key_is_open_to_others_says_so() {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = tempfile::tempdir().unwrap();
+    let state = parent.path().join("state");
+    for arguments in [["run"].as_slice(), &["run", "--once"], &["status"]] {
+        let output = agent(&state, arguments);
+        assert_eq!(output.status.code(), Some(6), "{}", text(&output));
+        assert!(text(&output).contains("portcullis-agent enroll"));
+    }
+    let pebble = Pebble::start(YEAR, 0);
+    pebble.enrol(&state, 1);
+    fs::set_permissions(
+        state.join("current/key.pem"),
+        fs::Permissions::from_mode(0o644),
+    )
+    .unwrap();
+    for arguments in [["run"].as_slice(), &["run", "--once"], &["status"]] {
+        let output = agent(&state, arguments);
+        assert_eq!(output.status.code(), Some(6), "{}", text(&output));
+        assert!(text(&output).contains("chmod 0600"));
+    }
+}
+
+#[test]
+fn the_agent_is_small() {
+    let pebble = Pebble::start(YEAR, 0);
+    let parent = tempfile::tempdir().unwrap();
+    let state = parent.path().join("state");
+    pebble.enrol(&state, 1);
+    let first = serial(&state);
+    let running = Running::start(&state, &[]);
+    running.signal("HUP");
+    eventually("it was renewed", || serial(&state) != first);
+    let status = fs::read_to_string(format!("/proc/{}/status", running.process.id())).unwrap();
+    let anonymous: u32 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"))
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
+    assert!(anonymous <= 12 * 1024, "{status}");
+}
