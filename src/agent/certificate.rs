@@ -41,12 +41,12 @@ impl Certificate {
             .iter()
             .flat_map(|extension| &extension.value.general_names)
         {
-            match name {
-                GeneralName::URI(uri) => uris.push((*uri).to_owned()),
-                GeneralName::DNSName(dns) => names.push((*dns).to_owned()),
-                GeneralName::IPAddress(octets) => names.push(address(octets)),
-                // The enum is another crate's, and nothing else in a certificate matters to the agent.
-                _ => {}
+            if let GeneralName::URI(uri) = name {
+                uris.push((*uri).to_owned());
+            } else if let GeneralName::DNSName(dns) = name {
+                names.push((*dns).to_owned());
+            } else if let GeneralName::IPAddress(octets) = name {
+                names.push(address(octets));
             }
         }
         let serial = hex::encode(parsed.raw_serial());

@@ -127,9 +127,11 @@ impl ServerCertVerifier for ServerTrust {
             .collect();
         verifier
             .verify_server_cert(end_entity, &between, server_name, ocsp_response, now)
-            .map_err(|error| match error {
-                Error::InvalidCertificate(why) => refused(TrustError::new(why, server_name)),
-                other => other,
+            .map_err(|error| {
+                let Error::InvalidCertificate(why) = error else {
+                    return error;
+                };
+                refused(TrustError::new(why, server_name))
             })
     }
 
@@ -252,6 +254,10 @@ pub enum TrustError {
 }
 
 impl TrustError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the library's errors may grow; the rest is told in its words"
+    )]
     fn new(why: CertificateError, asked: &ServerName<'_>) -> Self {
         match why {
             CertificateError::NotValidForNameContext {
@@ -276,7 +282,6 @@ impl TrustError {
                 now: moment(time),
             },
             CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::OtherIssuer,
-            // The enum is another crate's and may grow.
             other => Self::Other(other.to_string()),
         }
     }

@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
@@ -177,7 +177,7 @@ impl Pebble {
             }
             order.poll_ready(&RetryPolicy::default()).await?;
             Ok(())
-        });
+        })
     }
 
     /// Enrols with the agent as a program: once to register, and once more after the authorization is made valid.
@@ -276,10 +276,12 @@ pub fn text(output: &Output) -> String {
 
 /// Waits until `condition` holds.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let begun = Instant::now();
+    let pause = Duration::from_millis(20);
+    let mut waited = Duration::ZERO;
     while !condition() {
-        assert!(begun.elapsed() < DEADLINE, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        assert!(waited < DEADLINE, "not in time: {what}");
+        std::thread::sleep(pause);
+        waited += pause;
     }
 }
 
