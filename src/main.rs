@@ -1,2 +1,7 @@
-//! The command line.
-fn main() {}
+//! Portcullis as a program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    portcullis::cli::main()
+}

@@ -1,1 +1,13 @@
-//! Configuration to running process; the only wiring.
+//! Configuration to running process; the only wiring, and the only one that names a backend of the store.
+
+mod clock;
+mod config;
+mod init;
+mod serve;
+mod state_dir;
+
+pub use clock::SystemClock;
+pub use config::{Config, ConfigError, Settings};
+pub use init::{Init, InitError, Initialised, SAMPLE_CONFIG, SAMPLE_POLICY, init};
+pub use serve::{ServeError, Server, read_settings, serve};
+pub use state_dir::{StateDir, StateError, read_passphrase};

@@ -1,6 +1,8 @@
 //! The server's own secrets: the pepper under which API keys are digested, and the root from which the MAC keys of
 //! external account bindings are derived. Both come from one seed, which is kept beside the CA keys, not in the store.
 
+use std::sync::Arc;
+
 use aws_lc_rs::hkdf;
 use zeroize::Zeroizing;
 
@@ -9,7 +11,7 @@ use crate::domain::api_key::{Pepper, ServerRoot};
 /// Pepper and root.
 pub struct Secrets {
     /// For the digests of API keys.
-    pub pepper: Pepper,
+    pub pepper: Arc<Pepper>,
     /// For derived MAC keys.
     pub server_root: ServerRoot,
 }
@@ -19,7 +21,7 @@ impl Secrets {
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         Self {
-            pepper: Pepper::new(&derive(seed, b"portcullis api key pepper")),
+            pepper: Arc::new(Pepper::new(&derive(seed, b"portcullis api key pepper"))),
             server_root: ServerRoot::new(*derive(seed, b"portcullis server root")),
         }
     }

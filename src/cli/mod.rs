@@ -1,3 +1,132 @@
-//! The command line: one file per command.
+//! The command line: one file per command. All but `init`, `serve`, `demo` and what only reads files are clients of the
+//! admin API.
 
+use std::{fmt::Display, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::app::StateDir;
+
+mod audit;
+mod cert;
+mod client;
+mod crl;
+pub mod demo;
+mod init;
+mod invite;
+mod key;
+mod output;
+mod policy;
+mod serve;
 pub mod verify;
+
+/// Certificates instead of passwords for devices and services: a CA, an ACME server and an mTLS gate
+#[derive(Debug, Parser)]
+#[command(
+    name = "portcullis",
+    version,
+    propagate_version = true,
+    after_help = "First steps:\n  portcullis demo                            watch the whole story\n  portcullis init                            make an authority in ./portcullis\n  portcullis serve                           run it\n  portcullis invite device:fra/sensor-42     let a device enrol"
+)]
+struct Cli {
+    /// The state directory: configuration, keys and store of one authority
+    #[arg(
+        long,
+        global = true,
+        env = "PORTCULLIS_DIR",
+        default_value = "portcullis",
+        value_name = "DIR"
+    )]
+    dir: PathBuf,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a new authority: root, intermediate, configuration and first policy
+    Init(init::InitArgs),
+    /// Run the authority, its ACME server, its status server and its gate
+    Serve(serve::ServeArgs),
+    /// Watch a device enrol, call an API, renew, and lose everything when it is revoked
+    Demo(demo::DemoArgs),
+    /// Invite a device or a service to enrol
+    Invite(invite::InviteArgs),
+    /// Mint, list and revoke API keys
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// List, show, revoke and verify certificates
+    #[command(subcommand)]
+    Cert(cert::CertCommand),
+    /// Check, apply and show the policy
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Show and publish revocation lists
+    #[command(subcommand)]
+    Crl(crl::CrlCommand),
+    /// Read the audit trail
+    Audit(audit::AuditArgs),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let state = StateDir::new(&cli.dir);
+    let outcome = match cli.command {
+        Command::Init(args) => init::run(&args, &state, cli.json),
+        Command::Serve(args) => serve::run(&args, &state),
+        Command::Demo(args) => demo::run(&args),
+        Command::Invite(args) => invite::run(args, &state, cli.json),
+        Command::Key(command) => key::run(command, &state, cli.json),
+        Command::Cert(command) => cert::run(command, &state, cli.json),
+        Command::Policy(command) => policy::run(command, &state, cli.json),
+        Command::Crl(command) => crl::run(&command, &state, cli.json),
+        Command::Audit(args) => audit::run(&args, &state, cli.json),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("portcullis: {}", failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Why a command did not do what it was told, and the exit code that says so: 64 for a mistake in what was typed or in a
+/// file, 1 for the rest.
+#[derive(Debug)]
+struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    fn new(message: impl Display) -> Self {
+        Self {
+            message: message.to_string(),
+            code: 1,
+        }
+    }
+
+    fn usage(message: impl Display) -> Self {
+        Self {
+            message: message.to_string(),
+            code: 64,
+        }
+    }
+}
+
+type Outcome = Result<ExitCode, Failure>;
+
+/// A runtime for a command that is done soon.
+fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map(|runtime| runtime.block_on(future))
+        .map_err(Failure::new)
+}

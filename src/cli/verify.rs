@@ -41,8 +41,8 @@ pub struct VerifyArgs {
     /// The time to verify for, in seconds since 1970; now if it isn't given
     #[arg(long, value_name = "UNIX-TIME", value_parser = clap::value_parser!(i64).range(0..))]
     pub at: Option<i64>,
-    /// Print JSON
-    #[arg(long)]
+    /// Print JSON: the command line's global `--json`
+    #[arg(skip)]
     pub json: bool,
     /// The client's certificate; certificates after it in the same file are used like --untrusted
     #[arg(value_name = "LEAF")]

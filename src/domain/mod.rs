@@ -9,6 +9,7 @@ pub mod challenge;
 pub mod clock;
 pub mod credential;
 pub mod denial;
+pub mod duration;
 pub mod enrolment;
 pub mod event;
 mod grammar;

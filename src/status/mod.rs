@@ -1,1 +1,115 @@
-//! CRLs and issuer certificates over plain HTTP.
+//! Revocation lists and issuer certificates over plain HTTP: what certificates point to (RFC 5280 sections 4.2.1.13 and
+//! 4.2.2.1). Both are signed, so they need no TLS. It is also where a load balancer asks whether the server is there.
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+
+use crate::{authority::Authority, domain::Timestamp};
+
+/// The status server's routes.
+pub fn router(authority: Authority) -> Router {
+    Router::new()
+        .route("/crl/{issuer}/{file}", get(list))
+        .route("/issuer/{file}", get(issuer))
+        .route("/root.pem", get(root))
+        .route("/health", get(health))
+        .with_state(authority)
+}
+
+/// A revocation list, DER (RFC 2585 section 4.2). HEAD works too.
+async fn list(
+    State(authority): State<Authority>,
+    Path((issuer, file)): Path<(String, String)>,
+    request: HeaderMap,
+) -> Response {
+    let lists = authority.lists();
+    let found = lists.iter().find(|list| {
+        list.issuer.short() == issuer && file.strip_suffix(".crl") == Some(&list.shard.to_string())
+    });
+    let Some(list) = found else {
+        return not_found("no such list; the path is that of a certificate's distribution point");
+    };
+    // The number changes with every list, so it is a strong validator (RFC 9110 section 8.8.3).
+    let tag = format!("\"{}-{}-{}\"", issuer, list.shard, list.number);
+    let fresh_for = list.next_update.since(authority.now()).as_secs();
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        (header::CONTENT_TYPE, "application/pkix-crl".to_owned()),
+        (header::ETAG, tag.clone()),
+        (header::LAST_MODIFIED, http_date(list.this_update)),
+        (header::EXPIRES, http_date(list.next_update)),
+        // Half of what is left: a revocation must not wait for a cache until the list's very end.
+        (
+            header::CACHE_CONTROL,
+            format!(
+                "public, max-age={}, must-revalidate",
+                (fresh_for / 2).min(300)
+            ),
+        ),
+    ] {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    }
+    if request
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == tag.as_bytes())
+    {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    (headers, list.der.clone()).into_response()
+}
+
+/// An issuer's certificate, DER (RFC 2585 section 4.1).
+async fn issuer(State(authority): State<Authority>, Path(file): Path<String>) -> Response {
+    let issuers = authority.issuers().all();
+    let found = issuers
+        .iter()
+        .find(|issuer| file.strip_suffix(".crt") == Some(&issuer.id().short()));
+    match found {
+        Some(issuer) => (
+            [(header::CONTENT_TYPE, "application/pkix-cert")],
+            issuer.certificate.der().to_vec(),
+        )
+            .into_response(),
+        None => not_found("no such issuer; the path is that of a certificate's caIssuers"),
+    }
+}
+
+/// The root as PEM. Who fetches it here must compare its fingerprint before trusting it.
+async fn root(State(authority): State<Authority>) -> Response {
+    (
+        [(header::CONTENT_TYPE, "application/x-pem-file")],
+        authority.issuers().root.pem(),
+    )
+        .into_response()
+}
+
+async fn health(State(authority): State<Authority>) -> Response {
+    let now = authority.now();
+    let stale = authority.lists().iter().any(|list| now > list.next_update);
+    if stale {
+        let text = "a revocation list is stale; see the log\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    }
+    "ok\n".into_response()
+}
+
+fn not_found(why: &str) -> Response {
+    (StatusCode::NOT_FOUND, format!("{why}\n")).into_response()
+}
+
+/// IMF-fixdate (RFC 9110 section 5.6.7).
+fn http_date(moment: Timestamp) -> String {
+    const FORMAT: &[BorrowedFormatItem<'_>] = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    let moment: OffsetDateTime = moment.to_offset_date_time();
+    moment.format(FORMAT).unwrap_or_default()
+}

@@ -1,0 +1,114 @@
+//! Inviting.
+
+use std::{net::IpAddr, time::Duration};
+
+use axum::{Extension, Json, extract::State};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+
+use super::{SharedState, caller::Caller, problem::Problem};
+use crate::{
+    agent::{identifier::Identifier as TokenIdentifier, token::InvitationToken},
+    authority::Invite,
+    domain::{Principal, Timestamp, identifier::Identifier},
+};
+
+/// What is asked for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateInvitation {
+    /// Who is to enrol.
+    pub principal: Principal,
+    /// DNS names that the invitation vouches for.
+    #[serde(default)]
+    pub dns: Vec<String>,
+    /// Addresses that it vouches for.
+    #[serde(default)]
+    pub ip: Vec<IpAddr>,
+    /// How many accounts may be opened with it.
+    pub uses: u32,
+    /// How long it is good for, in seconds.
+    pub life_seconds: u64,
+}
+
+/// What is answered, once.
+#[derive(Serialize, Deserialize)]
+pub struct InvitationCreated {
+    /// Who is to enrol.
+    pub principal: Principal,
+    /// The names that may be ordered.
+    pub identifiers: Vec<Identifier>,
+    /// How many accounts may be opened with it.
+    pub uses: u32,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// Where to enrol.
+    pub directory: String,
+    /// The external account binding's key identifier.
+    pub key_id: String,
+    /// Its MAC key, base64url.
+    pub mac_key: String,
+    /// All of it in one line, for the agent.
+    pub token: String,
+}
+
+pub(super) async fn create(
+    State(state): State<SharedState>,
+    Extension(caller): Extension<Caller>,
+    Json(wanted): Json<CreateInvitation>,
+) -> Result<Json<InvitationCreated>, Problem> {
+    let actor = caller.lend(&wanted.principal, None)?;
+    let mut identifiers = Vec::new();
+    for name in &wanted.dns {
+        let identifier = Identifier::parse("dns", name)
+            .map_err(|error| Problem::bad_request(&error.to_string()))?;
+        identifiers.push(identifier);
+    }
+    identifiers.extend(wanted.ip.iter().copied().map(Identifier::Ip));
+    let invited = state
+        .authority
+        .invite(
+            &actor,
+            Invite {
+                principal: wanted.principal,
+                identifiers,
+                uses: wanted.uses,
+                life: Duration::from_secs(wanted.life_seconds),
+            },
+        )
+        .await?;
+    let invitation = invited.invitation;
+    let token = InvitationToken::new(
+        state.directory.as_str(),
+        invitation.id.as_str(),
+        invited.mac_key.as_ref(),
+        invitation
+            .identifiers
+            .iter()
+            .map(token_identifier)
+            .collect(),
+        state.root_sha256,
+        Some(invitation.profile.name().to_owned()),
+    )
+    .map_err(|error| Problem::internal(&error.to_string()))?;
+    Ok(Json(InvitationCreated {
+        principal: invitation.principal,
+        identifiers: invitation.identifiers,
+        uses: invitation.uses,
+        expires_at: invitation.expires_at,
+        directory: state.directory.to_string(),
+        key_id: invitation.id.to_string(),
+        mac_key: URL_SAFE_NO_PAD.encode(invited.mac_key.as_ref()),
+        token: token.encode().to_string(),
+    }))
+}
+
+fn token_identifier(identifier: &Identifier) -> TokenIdentifier {
+    match identifier {
+        Identifier::Dns(name) => TokenIdentifier::Dns(name.to_string()),
+        Identifier::Ip(address) => TokenIdentifier::Ip(*address),
+        Identifier::PermanentIdentifier(value) => {
+            TokenIdentifier::PermanentIdentifier(value.clone())
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Every route of the admin API, with the scope that it needs. The resource is the principal that is acted on, as
+//! `KIND/PATH`, and `**` where it is about all of them.
+
+use std::sync::Arc;
+
+use axum::{
+    Router, middleware,
+    routing::{MethodRouter, get, post},
+};
+
+use super::{
+    ApiState, SharedState, api_key, audit, caller, certificate, invitation, list, policy,
+    problem::Problem,
+};
+
+/// A route: its method, its path, and the service and action of the scope that it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// GET or POST.
+    pub method: &'static str,
+    /// Its path.
+    pub path: &'static str,
+    /// `service:action`.
+    pub permission: &'static str,
+}
+
+const fn route(method: &'static str, path: &'static str, permission: &'static str) -> Route {
+    Route {
+        method,
+        path,
+        permission,
+    }
+}
+
+/// The table of permissions. What doesn't stand here doesn't exist.
+pub const ROUTES: [Route; 13] = [
+    route("GET", "/v1/api-keys", "api-keys:read"),
+    route("POST", "/v1/api-keys", "api-keys:mint"),
+    route("POST", "/v1/api-keys/{id}/revoke", "api-keys:revoke"),
+    route("GET", "/v1/audit", "audit:read"),
+    route("GET", "/v1/certificates", "certificates:read"),
+    route("GET", "/v1/certificates/{serial}", "certificates:read"),
+    route("POST", "/v1/certificates/revoke", "certificates:revoke"),
+    route("POST", "/v1/invitations", "invitations:create"),
+    route("GET", "/v1/lists", "lists:read"),
+    route("POST", "/v1/lists/publish", "lists:publish"),
+    route("GET", "/v1/policy", "policy:read"),
+    route("POST", "/v1/policy", "policy:apply"),
+    route("POST", "/v1/policy/check", "policy:check"),
+];
+
+/// The admin API, to be served on a socket that tells who calls.
+pub fn router(state: ApiState) -> Router {
+    let state: SharedState = Arc::new(state);
+    let mut router = Router::new();
+    for route in ROUTES {
+        let handler = handler(&route).layer(middleware::from_fn_with_state(
+            (Arc::clone(&state), route.permission),
+            caller::identify,
+        ));
+        router = router.route(route.path, handler);
+    }
+    router
+        .fallback(async || Problem::not_found("there is no such route"))
+        .with_state(state)
+}
+
+fn handler(route: &Route) -> MethodRouter<SharedState> {
+    match (route.method, route.path) {
+        ("GET", "/v1/api-keys") => get(api_key::list),
+        ("POST", "/v1/api-keys") => post(api_key::mint),
+        ("POST", "/v1/api-keys/{id}/revoke") => post(api_key::revoke),
+        ("GET", "/v1/audit") => get(audit::list),
+        ("GET", "/v1/certificates") => get(certificate::list),
+        ("GET", "/v1/certificates/{serial}") => get(certificate::show),
+        ("POST", "/v1/certificates/revoke") => post(certificate::revoke),
+        ("POST", "/v1/invitations") => post(invitation::create),
+        ("GET", "/v1/lists") => get(list::list),
+        ("POST", "/v1/lists/publish") => post(list::publish),
+        ("GET", "/v1/policy") => get(policy::show),
+        ("POST", "/v1/policy") => post(policy::apply),
+        ("POST", "/v1/policy/check") => post(policy::check),
+        // A row without a handler would be a mistake of ours: `every_route_has_its_handler` finds it.
+        _ => get(async || Problem::not_found("this route has no handler")),
+    }
+}

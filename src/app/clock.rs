@@ -1,0 +1,31 @@
+//! The process's clock: the one place in the server where the system's time is read.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::domain::{Clock, Timestamp};
+
+/// The system's clock, moved by an offset when a test asks for it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock {
+    ahead: Duration,
+}
+
+impl SystemClock {
+    /// A clock that is so much ahead of the system's.
+    #[must_use]
+    pub fn ahead_by(ahead: Duration) -> Self {
+        Self { ahead }
+    }
+}
+
+impl Clock for SystemClock {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the clock that everybody else is handed"
+    )]
+    fn now(&self) -> Timestamp {
+        Timestamp::from(OffsetDateTime::now_utc()) + self.ahead
+    }
+}

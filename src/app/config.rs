@@ -1,0 +1,532 @@
+//! `portcullis.toml`: as read ([`Config`]) and as checked ([`Settings`]).
+//!
+//! Nothing has to be written: every key has a default. A key that isn't known is an error that names the nearest one.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    ops::Range,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use portcullis_ca::{
+    name::GeneralName,
+    profile::{Profile, ProfileKind},
+};
+use serde::Deserialize;
+use toml::de::{DeTable, DeValue};
+use url::Url;
+
+use crate::{
+    acme::{AcmeConfig, AcmeSettings},
+    authority::{ListSchedule, Profiles},
+    domain::{TrustDomain, duration::WrittenDuration},
+    gate::{GateConfig, GateSettings},
+    listen::{Limits, LimitsConfig},
+};
+
+/// `portcullis.toml` as read.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The trust domain of the SPIFFE IDs that certificates carry.
+    pub trust_domain: String,
+    /// Where lists and issuer certificates are to be had; certificates carry it. Its default is the status server.
+    pub public_url: Option<String>,
+    /// `[ca]`.
+    pub ca: CaConfig,
+    /// `[profiles]`.
+    pub profiles: ProfilesConfig,
+    /// `[lists]`.
+    pub lists: ListsConfig,
+    /// `[server]`: the HTTPS front of the ACME server, and the names in this process's own certificate.
+    pub server: ServerConfig,
+    /// `[status]`: plain HTTP for lists and issuer certificates.
+    pub status: StatusConfig,
+    /// `[gate]`.
+    pub gate: GateConfig,
+    /// `[acme]`.
+    pub acme: AcmeConfig,
+    /// `[admin]`.
+    pub admin: AdminConfig,
+}
+
+/// `[ca]` as read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CaConfig {
+    /// A file whose first line opens the CA keys.
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// `[profiles]` as read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProfilesConfig {
+    /// `[profiles.server]`.
+    pub server: ProfileConfig,
+    /// `[profiles.device]`.
+    pub device: ProfileConfig,
+    /// `[profiles.service]`.
+    pub service: ProfileConfig,
+}
+
+/// A profile as read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProfileConfig {
+    /// From notBefore to notAfter.
+    pub lifetime: Option<WrittenDuration>,
+    /// How far before the moment of issuing notBefore lies.
+    pub backdate: Option<WrittenDuration>,
+}
+
+/// `[lists]` as read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListsConfig {
+    /// From thisUpdate to nextUpdate.
+    pub life: Option<WrittenDuration>,
+}
+
+/// `[server]` as read.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address and port.
+    pub listen: String,
+    /// How clients reach it; the default is the first name with the port.
+    pub url: Option<String>,
+    /// DNS names and addresses of this process's certificate, for this front and the gate.
+    pub names: Vec<String>,
+    /// `[server.limits]`.
+    pub limits: LimitsConfig,
+}
+
+/// `[status]` as read.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StatusConfig {
+    /// Address and port.
+    pub listen: String,
+    /// `[status.limits]`.
+    pub limits: LimitsConfig,
+}
+
+/// `[admin]` as read.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminConfig {
+    /// The Unix socket of the admin API, relative to the state directory.
+    pub socket: PathBuf,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            trust_domain: "portcullis.internal".to_owned(),
+            public_url: None,
+            ca: CaConfig::default(),
+            profiles: ProfilesConfig::default(),
+            lists: ListsConfig::default(),
+            server: ServerConfig::default(),
+            status: StatusConfig::default(),
+            gate: GateConfig::default(),
+            acme: AcmeConfig::default(),
+            admin: AdminConfig::default(),
+        }
+    }
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8444".to_owned(),
+            url: None,
+            names: ["localhost", "127.0.0.1", "::1"]
+                .map(str::to_owned)
+                .to_vec(),
+            limits: LimitsConfig::default(),
+        }
+    }
+}
+
+impl Default for StatusConfig {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8445".to_owned(),
+            limits: LimitsConfig::default(),
+        }
+    }
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self {
+            socket: PathBuf::from("admin.sock"),
+        }
+    }
+}
+
+/// `portcullis.toml` as checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The trust domain.
+    pub trust_domain: TrustDomain,
+    /// Where lists and issuer certificates are to be had.
+    pub public_url: String,
+    /// A file whose first line opens the CA keys.
+    pub passphrase_file: Option<PathBuf>,
+    /// The profiles of leaves.
+    pub profiles: Profiles,
+    /// How often lists are made.
+    pub list_schedule: ListSchedule,
+    /// Where the HTTPS front listens.
+    pub server_listen: SocketAddr,
+    /// How clients reach it.
+    pub server_url: Url,
+    /// The names of this process's certificate.
+    pub server_names: Vec<GeneralName>,
+    /// The HTTPS front's limits.
+    pub server_limits: Limits,
+    /// Where the status server listens.
+    pub status_listen: SocketAddr,
+    /// The status server's limits.
+    pub status_limits: Limits,
+    /// The gate.
+    pub gate: GateSettings,
+    /// The ACME server.
+    pub acme: AcmeSettings,
+    /// The admin API's socket.
+    pub admin_socket: PathBuf,
+}
+
+/// A fault of the file: where, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file.
+    pub file: PathBuf,
+    /// Line and column, from 1, where they are known.
+    pub place: Option<(usize, usize)>,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some((line, column)) = self.place {
+            write!(f, ", line {line}, column {column}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Settings {
+    /// Reads and checks a file's text. Relative paths in it are relative to the state directory.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the line at fault.
+    pub fn from_toml(text: &str, file: &Path, state_dir: &Path) -> Result<Self, ConfigError> {
+        let source = Source { text, file };
+        let config: Config = toml::from_str(text).map_err(|error| source.unreadable(&error))?;
+        config.check(&source, state_dir)
+    }
+}
+
+impl Config {
+    fn check(self, source: &Source<'_>, state_dir: &Path) -> Result<Settings, ConfigError> {
+        let trust_domain: TrustDomain = self
+            .trust_domain
+            .parse()
+            .map_err(|error| source.fault("trust_domain", error))?;
+        let server_listen = source.address("server.listen", &self.server.listen)?;
+        let status_listen = source.address("status.listen", &self.status.listen)?;
+        let server_names = self
+            .server
+            .names
+            .iter()
+            .map(|name| general_name(name).map_err(|error| source.fault("server.names", error)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let Some(first_name) = self.server.names.first() else {
+            return Err(source.fault(
+                "server.names",
+                "at least one name is needed, for example \"localhost\"",
+            ));
+        };
+        let host = if first_name.contains(':') {
+            format!("[{first_name}]")
+        } else {
+            first_name.clone()
+        };
+        let server_url = self
+            .server
+            .url
+            .unwrap_or_else(|| format!("https://{host}:{}", server_listen.port()));
+        let server_url = Url::parse(&server_url)
+            .ok()
+            .filter(|url| url.scheme() == "https" && url.has_host())
+            .ok_or_else(|| {
+                source.fault(
+                    "server.url",
+                    "it must be an https URL, for example https://ca.example.internal:8444",
+                )
+            })?;
+        let public_url = self
+            .public_url
+            .unwrap_or_else(|| format!("http://{status_listen}"));
+        if Url::parse(&public_url).map_or(true, |url| url.scheme() != "http" || !url.has_host()) {
+            // Fetching a list over TLS would need a certificate that needs a list (RFC 5280 section 8).
+            return Err(source.fault(
+                "public_url",
+                "it must be an http URL, for example http://ca.example.internal",
+            ));
+        }
+        Ok(Settings {
+            profiles: Profiles {
+                server: self.profiles.server.check(ProfileKind::Server, source)?,
+                device: self.profiles.device.check(ProfileKind::Device, source)?,
+                service: self.profiles.service.check(ProfileKind::Service, source)?,
+            },
+            list_schedule: list_schedule(&self.lists, source)?,
+            passphrase_file: self.ca.passphrase_file.map(|file| state_dir.join(file)),
+            server_limits: self
+                .server
+                .limits
+                .checked()
+                .map_err(|error| source.fault(&format!("server.limits.{}", error.field), error))?,
+            status_limits: self
+                .status
+                .limits
+                .checked()
+                .map_err(|error| source.fault(&format!("status.limits.{}", error.field), error))?,
+            gate: self
+                .gate
+                .checked(trust_domain.clone())
+                .map_err(|error| source.fault(&format!("gate.{}", error.field), error))?,
+            acme: self
+                .acme
+                .check()
+                .map_err(|error| source.fault(error.key, error))?,
+            admin_socket: state_dir.join(self.admin.socket),
+            trust_domain,
+            public_url,
+            server_listen,
+            server_url,
+            server_names,
+            status_listen,
+        })
+    }
+}
+
+impl ProfileConfig {
+    fn check(&self, kind: ProfileKind, source: &Source<'_>) -> Result<Profile, ConfigError> {
+        let mut profile = Profile::default_for(kind);
+        if let Some(WrittenDuration(lifetime)) = self.lifetime {
+            profile.lifetime = lifetime;
+        }
+        if let Some(WrittenDuration(backdate)) = self.backdate {
+            profile.backdate = backdate;
+        }
+        if profile.lifetime < Profile::MIN_LIFETIME || profile.backdate >= profile.lifetime {
+            return Err(source.fault(
+                &format!("profiles.{kind}.lifetime"),
+                format!(
+                    "a lifetime is at least {} s, and longer than backdate ({} s)",
+                    Profile::MIN_LIFETIME.as_secs(),
+                    profile.backdate.as_secs()
+                ),
+            ));
+        }
+        Ok(profile)
+    }
+}
+
+fn list_schedule(config: &ListsConfig, source: &Source<'_>) -> Result<ListSchedule, ConfigError> {
+    let life = config
+        .life
+        .map_or(ListSchedule::default().life, |WrittenDuration(life)| life);
+    if life < Duration::from_secs(60) || life > Duration::from_secs(365 * 86_400) {
+        return Err(source.fault("lists.life", "a list is good for 1 minute to 365 days"));
+    }
+    Ok(ListSchedule { life })
+}
+
+/// A name of a server certificate: an address or a DNS name.
+fn general_name(text: &str) -> Result<GeneralName, String> {
+    match text.parse() {
+        Ok(address) => Ok(GeneralName::Ip(address)),
+        Err(_) => text
+            .parse()
+            .map(GeneralName::Dns)
+            .map_err(|error: portcullis_ca::name::InvalidDnsName| error.to_string()),
+    }
+}
+
+/// The file, for errors that say where.
+struct Source<'a> {
+    text: &'a str,
+    file: &'a Path,
+}
+
+impl Source<'_> {
+    fn unreadable(&self, error: &toml::de::Error) -> ConfigError {
+        let mut message = error.message().to_owned();
+        if let Some(nearest) = nearest_key(&message) {
+            message = format!("{message}; did you mean `{nearest}`?");
+        }
+        self.at(error.span(), message)
+    }
+
+    /// A value that can't work, by the path of its key.
+    fn fault(&self, key: &str, message: impl fmt::Display) -> ConfigError {
+        self.at(self.span_of(key), format!("{key}: {message}"))
+    }
+
+    fn address(&self, key: &str, text: &str) -> Result<SocketAddr, ConfigError> {
+        text.parse().map_err(|_| {
+            self.fault(
+                key,
+                format!("{text:?} is no address with a port; for example 127.0.0.1:8444, or 0.0.0.0:8444 for all interfaces"),
+            )
+        })
+    }
+
+    fn at(&self, span: Option<Range<usize>>, message: String) -> ConfigError {
+        let place = span.and_then(|span| {
+            let before = self.text.get(..span.start)?;
+            let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+            Some((
+                before.matches('\n').count() + 1,
+                before[line_start..].chars().count() + 1,
+            ))
+        });
+        ConfigError {
+            file: self.file.to_owned(),
+            place,
+            message,
+        }
+    }
+
+    /// Where a key, or the innermost table on the way to it, stands.
+    fn span_of(&self, path: &str) -> Option<Range<usize>> {
+        let document = DeTable::parse(self.text).ok()?;
+        let mut table = document.get_ref();
+        let mut span = None;
+        for key in path.split('.') {
+            let Some((name, value)) = table
+                .iter()
+                .find(|(name, _)| name.get_ref().as_ref() == key)
+            else {
+                break;
+            };
+            span = Some(name.span());
+            match value.get_ref() {
+                DeValue::Table(inner) => table = inner,
+                DeValue::String(_)
+                | DeValue::Integer(_)
+                | DeValue::Float(_)
+                | DeValue::Boolean(_)
+                | DeValue::Datetime(_)
+                | DeValue::Array(_) => break,
+            }
+        }
+        span
+    }
+}
+
+/// The known key that is nearest to the unknown one of serde's message "unknown field `x`, expected one of `a`, `b`".
+fn nearest_key(message: &str) -> Option<&str> {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    if !message.starts_with("unknown field") {
+        return None;
+    }
+    let unknown = quoted.next()?;
+    quoted
+        .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
+        .filter(|(distance, _)| *distance <= 3)
+        .min()
+        .map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Settings, String> {
+        Settings::from_toml(text, Path::new("portcullis.toml"), Path::new("state"))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn nothing_has_to_be_written() {
+        let settings = read("").expect("defaults");
+        assert_eq!(settings.public_url, "http://127.0.0.1:8445");
+        assert_eq!(settings.server_url.as_str(), "https://localhost:8444/");
+        assert_eq!(settings.admin_socket, Path::new("state/admin.sock"));
+    }
+
+    #[test]
+    fn a_fault_is_told_with_its_line_and_what_would_be_right() {
+        for (text, place, words) in [
+            (
+                "\ntrust_domian = \"x\"",
+                "line 2, column 1",
+                "did you mean `trust_domain`?",
+            ),
+            (
+                "[gate]\nlitsen = \"x\"",
+                "line 2, column 1",
+                "did you mean `listen`?",
+            ),
+            (
+                "trust_domain = \"Not A Domain\"",
+                "line 1, column 1",
+                "trust_domain",
+            ),
+            (
+                "[server]\n\nlisten = \"8444\"",
+                "line 3, column 1",
+                "127.0.0.1:8444",
+            ),
+            (
+                "[server]\nnames = []",
+                "line 2, column 1",
+                "at least one name",
+            ),
+            (
+                "[server]\nnames = [\"a_b\"]",
+                "line 2, column 1",
+                "is no DNS name",
+            ),
+            ("public_url = \"https://x\"", "line 1, column 1", "http URL"),
+            (
+                "[profiles.device]\nlifetime = \"1 day\"",
+                "line 2, column 12",
+                "24h",
+            ),
+            (
+                "[profiles.device]\nlifetime = \"5s\"",
+                "line 2, column 1",
+                "at least 10 s",
+            ),
+            ("[lists]\nlife = \"1s\"", "line 2, column 1", "1 minute"),
+            ("[gate]\nlisten = \"x\"", "line 2, column 1", "gate.listen"),
+            (
+                "[status.limits]\nconnections = 0",
+                "line 2, column 1",
+                "status.limits.connections",
+            ),
+            ("[ca\n", "line 1", ""),
+        ] {
+            let error = read(text).expect_err(text);
+            assert!(
+                error.contains(place) && error.contains(words),
+                "{text:?}: {error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! `portcullis init`: root, intermediate, configuration and first policy, with no question asked and nothing overwritten.
+
+use portcullis_ca::{
+    certificate::{Certificate, Draft, IssuerCertificate, to_pem},
+    issuer_key_id::IssuerKeyId,
+    key::{KeyAlgorithm, Signer, SigningKey},
+    profile::{Profile, ProfileKind},
+    serial::Serial,
+};
+use zeroize::Zeroizing;
+
+use super::{StateDir, StateError};
+use crate::{
+    authority::{issuer_certificate_url, list_url},
+    domain::{Timestamp, TrustDomain},
+};
+
+/// The sample configuration, every key with its default and what it is for.
+pub const SAMPLE_CONFIG: &str = include_str!("sample/portcullis.toml");
+/// The first policy.
+pub const SAMPLE_POLICY: &str = include_str!("sample/policy.toml");
+
+/// What the new authority is to be.
+#[derive(Debug)]
+pub struct Init {
+    /// The trust domain.
+    pub trust_domain: TrustDomain,
+    /// The algorithm of both CA keys.
+    pub key_algorithm: KeyAlgorithm,
+    /// What both keys are sealed with; its file is then named in the configuration.
+    pub passphrase: Option<(String, Zeroizing<Vec<u8>>)>,
+    /// Lines for the sample configuration, each in place of its commented default: (`key = default`, `key = value`).
+    pub changes: Vec<(String, String)>,
+    /// Where lists and issuer certificates are to be had.
+    pub public_url: String,
+}
+
+/// What was made.
+#[derive(Debug)]
+pub struct Initialised {
+    /// SHA-256 of the root's DER.
+    pub root_sha256: [u8; 32],
+    /// The last moment of the root's validity.
+    pub root_not_after: Timestamp,
+    /// The last moment of the intermediate's validity.
+    pub intermediate_not_after: Timestamp,
+}
+
+/// Makes a new authority in a directory.
+///
+/// # Errors
+/// [`InitError`]; a directory that holds one already is left as it is.
+pub async fn init(state: &StateDir, init: &Init, now: Timestamp) -> Result<Initialised, InitError> {
+    for name in [
+        "portcullis.toml",
+        "policy.toml",
+        "root.pem",
+        "intermediate.pem",
+        "keys/root.key",
+        "keys/intermediate.key",
+        "keys/seed",
+        "portcullis.db",
+    ] {
+        if state.file(name).exists() {
+            return Err(InitError::Exists(state.file(name).display().to_string()));
+        }
+    }
+    let hierarchy = Hierarchy::make(init, now).await?;
+    let mut seed = Zeroizing::new([0; 32]);
+    aws_lc_rs::rand::fill(seed.as_mut())
+        .map_err(|_| InitError::Crypto("the system's random generator failed".to_owned()))?;
+
+    state.create()?;
+    let passphrase = init
+        .passphrase
+        .as_ref()
+        .map(|(_, phrase)| phrase.as_slice());
+    let sealed = |key: &SigningKey| {
+        key.to_pkcs8_pem(passphrase)
+            .map_err(|error| InitError::Crypto(error.to_string()))
+    };
+    state.write_new(
+        "keys/root.key",
+        0o600,
+        sealed(&hierarchy.root_key)?.as_bytes(),
+    )?;
+    state.write_new(
+        "keys/intermediate.key",
+        0o600,
+        sealed(&hierarchy.intermediate_key)?.as_bytes(),
+    )?;
+    let seed_text = Zeroizing::new(format!("{}\n", hex::encode(seed.as_ref())));
+    state.write_new("keys/seed", 0o600, seed_text.as_bytes())?;
+    state.write_new("root.pem", 0o644, to_pem(hierarchy.root.der()).as_bytes())?;
+    state.write_new(
+        "intermediate.pem",
+        0o644,
+        to_pem(hierarchy.intermediate.der()).as_bytes(),
+    )?;
+    state.write_new("policy.toml", 0o644, SAMPLE_POLICY.as_bytes())?;
+    // Last, so that an interrupted init is not taken for an authority.
+    state.write_new("portcullis.toml", 0o644, configuration(init).as_bytes())?;
+
+    let read = |certificate: &Certificate| {
+        IssuerCertificate::from_der(certificate.der())
+            .map(|read| Timestamp::from_unix_seconds(read.not_after()))
+            .map_err(|error| InitError::Crypto(error.to_string()))
+    };
+    let mut root_sha256 = [0; 32];
+    root_sha256.copy_from_slice(
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, hierarchy.root.der()).as_ref(),
+    );
+    Ok(Initialised {
+        root_sha256,
+        root_not_after: read(&hierarchy.root)?,
+        intermediate_not_after: read(&hierarchy.intermediate)?,
+    })
+}
+
+/// The sample configuration with what was chosen.
+fn configuration(init: &Init) -> String {
+    let mut changes = init.changes.clone();
+    changes.push((
+        "trust_domain = \"portcullis.internal\"".to_owned(),
+        format!("trust_domain = \"{}\"", init.trust_domain),
+    ));
+    if let Some((file, _)) = &init.passphrase {
+        changes.push((
+            "passphrase_file = \"keys/passphrase\"".to_owned(),
+            format!("passphrase_file = {}", toml::Value::from(file.as_str())),
+        ));
+    }
+    let mut text = SAMPLE_CONFIG.to_owned();
+    for (default, chosen) in changes {
+        text = text.replacen(&format!("# {default}"), &chosen, 1);
+    }
+    text
+}
+
+struct Hierarchy {
+    root_key: SigningKey,
+    root: Certificate,
+    intermediate_key: SigningKey,
+    intermediate: Certificate,
+}
+
+impl Hierarchy {
+    async fn make(init: &Init, now: Timestamp) -> Result<Self, InitError> {
+        let crypto = |error: &dyn std::fmt::Display| InitError::Crypto(error.to_string());
+        let root_key = SigningKey::generate(init.key_algorithm).map_err(|error| crypto(&error))?;
+        let intermediate_key =
+            SigningKey::generate(init.key_algorithm).map_err(|error| crypto(&error))?;
+        let now = now.unix_seconds();
+        let root = draft(
+            ProfileKind::Root,
+            &root_key,
+            &init.trust_domain,
+            now,
+            i64::MAX,
+        )?
+        .check(None)
+        .map_err(|error| crypto(&error))?
+        .sign(&root_key)
+        .await
+        .map_err(|error| crypto(&error))?;
+        let issuer = IssuerCertificate::from_der(root.der()).map_err(|error| crypto(&error))?;
+        let id = IssuerKeyId::of(issuer.public_key().subject_public_key_info());
+        let mut below = draft(
+            ProfileKind::Intermediate,
+            &intermediate_key,
+            &init.trust_domain,
+            now,
+            issuer.not_after(),
+        )?;
+        below.revocation_list = Some(list_url(&init.public_url, &id, 0));
+        below.issuer_certificate = Some(issuer_certificate_url(&init.public_url, &id));
+        let intermediate = below
+            .check(Some(&issuer))
+            .map_err(|error| crypto(&error))?
+            .sign(&root_key)
+            .await
+            .map_err(|error| crypto(&error))?;
+        Ok(Self {
+            root_key,
+            root,
+            intermediate_key,
+            intermediate,
+        })
+    }
+}
+
+/// A new CA key always gets a new name (PKITS 4.5.5): the end of it is taken from the key.
+fn draft(
+    kind: ProfileKind,
+    key: &SigningKey,
+    trust_domain: &TrustDomain,
+    now: i64,
+    latest: i64,
+) -> Result<Draft, InitError> {
+    let profile = Profile::default_for(kind);
+    let (not_before, not_after) = profile.validity(now, latest);
+    let what = match kind {
+        ProfileKind::Root => "Root",
+        ProfileKind::Intermediate
+        | ProfileKind::Server
+        | ProfileKind::Device
+        | ProfileKind::Service => "Issuing CA",
+    };
+    let domain: String = trust_domain.as_str().chars().take(40).collect();
+    let key_name = hex::encode(&key.public_key().fingerprint()[..4]);
+    Ok(Draft {
+        profile,
+        serial: Serial::random().map_err(|error| InitError::Crypto(error.to_string()))?,
+        common_name: Some(format!("{domain} {what} {key_name}")),
+        not_before,
+        not_after,
+        public_key: key.public_key().clone(),
+        names: Vec::new(),
+        revocation_list: None,
+        issuer_certificate: None,
+    })
+}
+
+/// Why there is no new authority.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// There is one already.
+    #[error(
+        "{0} exists; init never overwrites. Choose another directory with --dir, or start this one: portcullis serve"
+    )]
+    Exists(String),
+    /// A file can't be written.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A key or a certificate can't be made.
+    #[error("{0}")]
+    Crypto(String),
+}

@@ -1,0 +1,458 @@
+//! `portcullis serve`: reads, checks, binds, starts, waits, drains.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    os::unix::fs::MetadataExt,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use portcullis_ca::{
+    chain::{Anchor, Anchors},
+    key::{KeyAlgorithm, Signer, SigningKey},
+    pki_types::{CertificateDer, PrivateKeyDer},
+};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{ConfigError, Settings, StateDir, StateError, read_passphrase};
+use crate::{
+    acme::{self, AcmeState},
+    api::{self, ApiState},
+    authority::{Authority, AuthorityError, Issuer, Issuers, Parts, Secrets, Standing},
+    domain::{Clock, Principal, Timestamp, policy::PolicyContext},
+    gate::{Gate, GateHandle, GateParts, GateStartError},
+    listen::{
+        ApplicationProtocol, BindError, ClientCertificates, ServerCertificate, Serving,
+        TlsSettings, UnixSocket, bind, serve_plain, serve_tls, serve_unix, unix::UnixSocketError,
+    },
+    status,
+    store::{StoreError, sqlite::SqliteStore},
+};
+
+/// A server that is up.
+pub struct Server {
+    settings: Settings,
+    authority: Authority,
+    gate: GateHandle,
+    tasks: JoinSet<()>,
+    shutdown: CancellationToken,
+}
+
+/// Starts a server from its state directory. It is ready when this returns.
+///
+/// # Errors
+/// [`ServeError`]; nothing is left running, and what was on the disk is as it was.
+pub async fn serve(state: &StateDir, clock: Arc<dyn Clock>) -> Result<Server, ServeError> {
+    let settings = read_settings(state)?;
+    // The sockets first: a port in use must not cost a start anything but the message.
+    let server_socket = bind(settings.server_listen)?;
+    let status_socket = bind(settings.status_listen)?;
+    let admin_socket = UnixSocket::bind(&settings.admin_socket)?;
+
+    let authority = start_authority(state, &settings, &clock).await?;
+    authority.publish_due_lists().await?;
+    let (certificate, renew_at) = own_certificate(&authority, &settings).await?;
+    let gate = Gate::start(
+        &settings.gate,
+        GateParts {
+            certificate: Arc::clone(&certificate),
+            anchors: anchors(&authority)?,
+            standing: Arc::clone(authority.standing()),
+            pepper: Arc::clone(&authority.secrets().pepper),
+            clock: Arc::clone(&clock),
+        },
+    )?;
+    let mut server = Server {
+        authority,
+        gate,
+        tasks: JoinSet::new(),
+        shutdown: CancellationToken::new(),
+        settings,
+    };
+    server.spawn_fronts(
+        server_socket,
+        status_socket,
+        admin_socket,
+        &certificate,
+        &clock,
+    )?;
+    server.spawn_jobs(certificate, renew_at);
+    Ok(server)
+}
+
+/// Reads and checks the configuration of a state directory.
+///
+/// # Errors
+/// [`ServeError`] when it is missing or at fault.
+pub fn read_settings(state: &StateDir) -> Result<Settings, ServeError> {
+    let text = state.read("portcullis.toml")?;
+    Ok(Settings::from_toml(&text, &state.config(), state.path())?)
+}
+
+async fn start_authority(
+    state: &StateDir,
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+) -> Result<Authority, ServeError> {
+    let passphrase = settings
+        .passphrase_file
+        .as_deref()
+        .map(read_passphrase)
+        .transpose()?;
+    let passphrase = passphrase.as_ref().map(|phrase| phrase.as_slice());
+    let issuer = |name: &str| -> Result<Issuer, ServeError> {
+        let certificate = state.issuer_certificate(&format!("{name}.pem"))?;
+        let key = state.key(&format!("keys/{name}.key"), passphrase)?;
+        if key.public_key() != certificate.public_key() {
+            return Err(ServeError::KeyMismatch(name.to_owned()));
+        }
+        Ok(Issuer::new(
+            certificate,
+            Arc::new(key),
+            &settings.public_url,
+        ))
+    };
+    let issuers = Issuers {
+        root: issuer("root")?,
+        intermediate: issuer("intermediate")?,
+    };
+    let seed = state.seed()?;
+    let first_policy = match state.read("policy.toml") {
+        Ok(text) => text,
+        // The policy in force is in the store; without either, everybody is refused.
+        Err(StateError::Missing { .. }) => String::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let parts = Parts {
+        store: Arc::new(SqliteStore::open(&state.file("portcullis.db"))?),
+        clock: Arc::clone(clock),
+        issuers,
+        profiles: settings.profiles,
+        list_schedule: settings.list_schedule,
+        secrets: Secrets::from_seed(&seed),
+        policy_context: policy_context(settings, state)?,
+        standing: Arc::new(Standing::closed()),
+    };
+    Authority::start(parts, &first_policy)
+        .await
+        .map_err(|error| match error {
+            AuthorityError::Invalid(faults) => ServeError::Policy {
+                file: state.file("policy.toml"),
+                faults,
+            },
+            error => error.into(),
+        })
+}
+
+/// Whoever owns the state directory, and root, are the first operators.
+fn policy_context(settings: &Settings, state: &StateDir) -> Result<PolicyContext, ServeError> {
+    let owner = fs::metadata(state.path())
+        .map_err(|error| StateError::Io {
+            path: state.path().to_owned(),
+            error,
+        })?
+        .uid();
+    let mut local_admins = vec![Principal::local_user(owner)];
+    if owner != 0 {
+        local_admins.push(Principal::local_user(0));
+    }
+    Ok(PolicyContext {
+        trust_domain: settings.trust_domain.clone(),
+        local_admins,
+    })
+}
+
+fn anchors(authority: &Authority) -> Result<Anchors, ServeError> {
+    let root = authority.issuers().root.certificate.der();
+    let anchor = Anchor {
+        id: "internal".to_owned(),
+        certificate: CertificateDer::from(root.to_vec()),
+    };
+    Anchors::new(vec![anchor]).map_err(|error| ServeError::Anchor(error.to_string()))
+}
+
+/// A fresh key and certificate for the fronts. The key never touches the disk: at the next start there is another one.
+async fn own_certificate(
+    authority: &Authority,
+    settings: &Settings,
+) -> Result<(Arc<ServerCertificate>, Timestamp), ServeError> {
+    let (chain, key, renew_at) = issue_own(authority, settings).await?;
+    let certificate = ServerCertificate::new(chain, key)
+        .map_err(|error| ServeError::Certificate(error.to_string()))?;
+    Ok((Arc::new(certificate), renew_at))
+}
+
+type OwnChain = (
+    Vec<CertificateDer<'static>>,
+    PrivateKeyDer<'static>,
+    Timestamp,
+);
+
+async fn issue_own(authority: &Authority, settings: &Settings) -> Result<OwnChain, ServeError> {
+    let key = SigningKey::generate(KeyAlgorithm::P256)
+        .map_err(|error| ServeError::Certificate(error.to_string()))?;
+    let own = authority
+        .issue_own(key.public_key().clone(), settings.server_names.clone())
+        .await?;
+    let chain = own.chain.into_iter().map(CertificateDer::from).collect();
+    let key = PrivateKeyDer::Pkcs8(key.to_pkcs8_der().to_vec().into());
+    Ok((chain, key, own.renew_at))
+}
+
+impl Server {
+    /// The settings that it runs with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Where the gate listens.
+    #[must_use]
+    pub fn gate_address(&self) -> SocketAddr {
+        self.gate.address()
+    }
+
+    /// Where devices enrol.
+    #[must_use]
+    pub fn directory(&self) -> String {
+        directory(&self.settings)
+    }
+
+    /// Ends it: no new connections, what is under way is finished within the time to drain.
+    pub async fn shut_down(mut self) {
+        self.shutdown.cancel();
+        let gate = tokio::task::spawn_blocking(move || self.gate.shutdown());
+        while self.tasks.join_next().await.is_some() {}
+        let _ = gate.await;
+    }
+
+    fn spawn_fronts(
+        &mut self,
+        server_socket: TcpListener,
+        status_socket: TcpListener,
+        admin_socket: UnixSocket,
+        certificate: &Arc<ServerCertificate>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<(), ServeError> {
+        let serving = |limits: &crate::listen::Limits| Serving {
+            limits: limits.clone(),
+            clock: Arc::clone(clock),
+            shutdown: self.shutdown.clone(),
+        };
+        let acme = AcmeState::new(
+            self.authority.clone(),
+            self.settings.acme.clone(),
+            &self.settings.server_url,
+            Arc::clone(clock),
+        )
+        .map_err(|error| ServeError::Acme(error.to_string()))?;
+        let tls = TlsSettings {
+            certificate: Arc::clone(certificate),
+            clients: ClientCertificates::NotAsked,
+            protocols: vec![ApplicationProtocol::Http2, ApplicationProtocol::Http1],
+            clock: Arc::clone(clock),
+        };
+        let mut root_sha256 = [0; 32];
+        root_sha256.copy_from_slice(
+            aws_lc_rs::digest::digest(
+                &aws_lc_rs::digest::SHA256,
+                self.authority.issuers().root.certificate.der(),
+            )
+            .as_ref(),
+        );
+        let api = api::router(ApiState {
+            authority: self.authority.clone(),
+            directory: directory(&self.settings)
+                .parse()
+                .map_err(|_| ServeError::Acme("server.url makes no directory URL".to_owned()))?,
+            root_sha256,
+        });
+        let status = status::router(self.authority.clone());
+        let (acme_serving, status_serving, api_serving) = (
+            serving(&self.settings.server_limits),
+            serving(&self.settings.status_limits),
+            serving(&self.settings.status_limits),
+        );
+        self.tasks.spawn(async move {
+            ended(
+                "ACME",
+                serve_tls(server_socket, &tls, acme::router(acme), acme_serving).await,
+            );
+        });
+        self.tasks.spawn(async move {
+            ended(
+                "status",
+                serve_plain(status_socket, status, status_serving).await,
+            );
+        });
+        self.tasks.spawn(async move {
+            ended("admin", serve_unix(admin_socket, api, api_serving).await);
+        });
+        Ok(())
+    }
+
+    fn spawn_jobs(&mut self, certificate: Arc<ServerCertificate>, renew_at: Timestamp) {
+        let shutdown = self.shutdown.clone();
+        let authority = self.authority.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = authority.keep_lists_current() => {}
+                () = shutdown.cancelled() => {}
+            }
+        });
+        let (authority, settings) = (self.authority.clone(), self.settings.clone());
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = keep_certificate_current(&authority, &settings, &certificate, renew_at) => {}
+                () = shutdown.cancelled() => {}
+            }
+        });
+        let authority = self.authority.clone();
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = keep_pruned(&authority) => {}
+                () = shutdown.cancelled() => {}
+            }
+        });
+    }
+}
+
+fn directory(settings: &Settings) -> String {
+    format!(
+        "{}/acme/directory",
+        settings.server_url.as_str().trim_end_matches('/')
+    )
+}
+
+fn ended(front: &str, outcome: std::io::Result<()>) {
+    if let Err(error) = outcome {
+        tracing::error!(%error, "the {front} front ended");
+    }
+}
+
+/// Replaces the fronts' certificate at two thirds of its life.
+async fn keep_certificate_current(
+    authority: &Authority,
+    settings: &Settings,
+    certificate: &ServerCertificate,
+    mut renew_at: Timestamp,
+) {
+    // Short steps, so that a clock that jumps is noticed.
+    const STEP: Duration = Duration::from_secs(60);
+    loop {
+        tokio::time::sleep(
+            renew_at
+                .since(authority.now())
+                .clamp(Duration::from_secs(1), STEP),
+        )
+        .await;
+        if authority.now() < renew_at {
+            continue;
+        }
+        let renewed = issue_own(authority, settings)
+            .await
+            .and_then(|(chain, key, next)| {
+                certificate
+                    .replace(chain, key)
+                    .map(|()| next)
+                    .map_err(|error| ServeError::Certificate(error.to_string()))
+            });
+        match renewed {
+            Ok(next) => {
+                tracing::info!(renew_at = %next, "this server's own certificate was renewed");
+                renew_at = next;
+            }
+            Err(error) => {
+                tracing::error!(%error, "this server's own certificate could not be renewed");
+                tokio::time::sleep(STEP).await;
+            }
+        }
+    }
+}
+
+/// Deletes orders, authorizations and invitations a day after they ended.
+async fn keep_pruned(authority: &Authority) {
+    const KEEP: Duration = Duration::from_secs(24 * 3600);
+    loop {
+        match authority.prune(authority.now().earlier_by(KEEP)).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(
+                count,
+                "ended orders, authorizations and invitations were deleted"
+            ),
+            Err(error) => tracing::error!(%error, "what has ended could not be deleted"),
+        }
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+    }
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration is at fault.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The first policy is at fault.
+    #[error("{}:\n{faults}", file.display())]
+    Policy {
+        /// The file.
+        file: PathBuf,
+        /// Every fault with its line.
+        faults: String,
+    },
+    /// A file of the state directory.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A CA's key and certificate don't belong together.
+    #[error("keys/{0}.key is not the key of {0}.pem; restore both from the same backup")]
+    KeyMismatch(String),
+    /// A port.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The admin socket.
+    #[error(transparent)]
+    Socket(#[from] UnixSocketError),
+    /// The store.
+    #[error("portcullis.db: {0}")]
+    Store(#[from] StoreError),
+    /// The authority.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The gate.
+    #[error(transparent)]
+    Gate(#[from] GateStartError),
+    /// The anchor.
+    #[error("root.pem can't be an anchor: {0}")]
+    Anchor(String),
+    /// The fronts' certificate.
+    #[error("this server's own certificate: {0}")]
+    Certificate(String),
+    /// The ACME server.
+    #[error("ACME: {0}")]
+    Acme(String),
+}
+
+impl ServeError {
+    /// The process's exit code: 64 (EX_USAGE) for a file that its owner has to mend, 1 for the rest.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Policy { .. } => 64,
+            Self::State(_)
+            | Self::KeyMismatch(_)
+            | Self::Bind(_)
+            | Self::Socket(_)
+            | Self::Store(_)
+            | Self::Authority(_)
+            | Self::Gate(_)
+            | Self::Anchor(_)
+            | Self::Certificate(_)
+            | Self::Acme(_) => 1,
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The state directory: where everything of one authority lies.
+//!
+//! ```text
+//! portcullis.toml     the configuration
+//! policy.toml         the first policy; the one in force is in the store
+//! root.pem            the trust anchor, for clients
+//! intermediate.pem    what issues leaves
+//! keys/root.key       PKCS#8, mode 0600, encrypted if there is a passphrase
+//! keys/intermediate.key
+//! keys/seed           32 octets, hexadecimal: API keys' pepper and bindings' MAC keys come from it
+//! portcullis.db       the store
+//! admin.sock          the admin API, while the server runs
+//! ```
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use portcullis_ca::{
+    certificate::IssuerCertificate,
+    key::{KeyError, SigningKey},
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use zeroize::Zeroizing;
+
+/// A state directory by its path.
+#[derive(Debug, Clone)]
+pub struct StateDir(PathBuf);
+
+impl StateDir {
+    /// The directory at a path, whether it exists or not.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A file in it.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The configuration file.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.file("portcullis.toml")
+    }
+
+    /// Reads a text file in it.
+    ///
+    /// # Errors
+    /// [`StateError`] names the file and says what to do.
+    pub fn read(&self, name: &str) -> Result<String, StateError> {
+        let path = self.file(name);
+        fs::read_to_string(&path).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                StateError::Missing {
+                    directory: self.0.clone(),
+                    path,
+                }
+            } else {
+                StateError::Io { path, error }
+            }
+        })
+    }
+
+    /// Makes the directory and `keys/` in it, for its owner only.
+    ///
+    /// # Errors
+    /// [`StateError`] names the directory.
+    pub fn create(&self) -> Result<(), StateError> {
+        for path in [self.0.clone(), self.file("keys")] {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&path)
+                .map_err(|error| StateError::Io { path, error })?;
+        }
+        Ok(())
+    }
+
+    /// Writes a new file and has it on the disk when it returns. It never overwrites one.
+    ///
+    /// # Errors
+    /// [`StateError`] names the file.
+    pub fn write_new(&self, name: &str, mode: u32, contents: &[u8]) -> Result<(), StateError> {
+        let path = self.file(name);
+        let failed = |error| StateError::Io {
+            path: path.clone(),
+            error,
+        };
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&path)
+            .map_err(failed)?;
+        file.write_all(contents)
+            .and_then(|()| file.sync_all())
+            .map_err(failed)?;
+        let parent = path.parent().unwrap_or(&self.0);
+        File::open(parent)
+            .and_then(|directory| directory.sync_all())
+            .map_err(failed)
+    }
+
+    /// Reads a key, which nobody but its owner may be able to read.
+    ///
+    /// # Errors
+    /// [`StateError`] names the file: missing, open to others, wrong passphrase, damaged.
+    pub fn key(&self, name: &str, passphrase: Option<&[u8]>) -> Result<SigningKey, StateError> {
+        let pem = self.secret(name)?;
+        SigningKey::from_pkcs8_pem(&pem, passphrase).map_err(|error| StateError::Key {
+            path: self.file(name),
+            error,
+        })
+    }
+
+    /// Reads the seed.
+    ///
+    /// # Errors
+    /// [`StateError`] names the file.
+    pub fn seed(&self) -> Result<Zeroizing<[u8; 32]>, StateError> {
+        let text = self.secret("keys/seed")?;
+        let mut seed = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(text.trim(), seed.as_mut()).map_err(|_| StateError::Damaged {
+            path: self.file("keys/seed"),
+            what: "it must be 64 hexadecimal digits",
+        })?;
+        Ok(seed)
+    }
+
+    fn secret(&self, name: &str) -> Result<Zeroizing<String>, StateError> {
+        let text = Zeroizing::new(self.read(name)?);
+        let path = self.file(name);
+        let mode = fs::metadata(&path)
+            .map_err(|error| StateError::Io {
+                path: path.clone(),
+                error,
+            })?
+            .mode();
+        if mode & 0o077 != 0 {
+            return Err(StateError::Open {
+                path,
+                mode: mode & 0o777,
+            });
+        }
+        Ok(text)
+    }
+
+    /// Reads a CA certificate.
+    ///
+    /// # Errors
+    /// [`StateError`] names the file.
+    pub fn issuer_certificate(&self, name: &str) -> Result<IssuerCertificate, StateError> {
+        let pem = self.read(name)?;
+        let path = self.file(name);
+        let der =
+            CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| StateError::Damaged {
+                path: path.clone(),
+                what: "it is no PEM certificate",
+            })?;
+        IssuerCertificate::from_der(&der).map_err(|error| StateError::Certificate {
+            path,
+            message: error.to_string(),
+        })
+    }
+}
+
+/// Reads a passphrase: the first line of a file.
+///
+/// # Errors
+/// [`StateError`] names the file.
+pub fn read_passphrase(path: &Path) -> Result<Zeroizing<Vec<u8>>, StateError> {
+    let text = Zeroizing::new(fs::read_to_string(path).map_err(|error| StateError::Io {
+        path: path.to_owned(),
+        error,
+    })?);
+    let line = text.lines().next().unwrap_or_default();
+    if line.is_empty() {
+        return Err(StateError::Damaged {
+            path: path.to_owned(),
+            what: "its first line, the passphrase, is empty",
+        });
+    }
+    Ok(Zeroizing::new(line.as_bytes().to_vec()))
+}
+
+/// What is wrong with a file of the state directory.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// It isn't there.
+    #[error("{} is missing; make an authority with: portcullis init --dir {}", path.display(), directory.display())]
+    Missing {
+        /// The state directory.
+        directory: PathBuf,
+        /// The file.
+        path: PathBuf,
+    },
+    /// It can't be read or written.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Others may read it.
+    #[error("{} may be read by others (mode {mode:o}); a key is for its owner only: chmod 600 {}", path.display(), path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The key in it can't be used.
+    #[error("{}: {error}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: KeyError,
+    },
+    /// Its contents are not what they should be.
+    #[error("{}: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What they should be.
+        what: &'static str,
+    },
+    /// The certificate in it can't issue.
+    #[error("{}: {message}", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
+}

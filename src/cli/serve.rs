@@ -1,0 +1,82 @@
+//! `portcullis serve`.
+
+use std::{io, process::ExitCode, sync::Arc, time::Duration};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::{Failure, Outcome};
+use crate::{
+    app::{ServeError, StateDir, SystemClock, serve},
+    domain::Clock,
+};
+
+/// How `serve` is to run.
+#[derive(Debug, clap::Args)]
+pub(super) struct ServeArgs {
+    /// Write the log as JSON, a line an event
+    #[arg(long)]
+    log_json: bool,
+    /// What to log, as in RUST_LOG: error, warn, info, debug, or per module
+    #[arg(
+        long,
+        env = "PORTCULLIS_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
+    log: String,
+    /// For tests: be so many seconds ahead of the system's clock
+    #[arg(long, hide = true, default_value_t = 0)]
+    test_clock_ahead: u64,
+}
+
+pub(super) fn run(args: &ServeArgs, state: &StateDir) -> Outcome {
+    let filter = EnvFilter::try_new(&args.log)
+        .map_err(|error| Failure::usage(format!("--log {}: {error}", args.log)))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    if args.log_json {
+        log.json().init();
+    } else {
+        log.with_target(false).init();
+    }
+    if args.test_clock_ahead > 0 {
+        tracing::warn!(
+            seconds = args.test_clock_ahead,
+            "the clock is ahead, for a test"
+        );
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::ahead_by(Duration::from_secs(
+        args.test_clock_ahead,
+    )));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::new)?;
+    runtime.block_on(async {
+        let server = serve(state, clock)
+            .await
+            .map_err(|error: ServeError| Failure {
+                code: error.exit_code(),
+                message: error.to_string(),
+            })?;
+        let settings = server.settings();
+        println!("portcullis is ready");
+        println!("  ACME    {}", server.directory());
+        println!("  gate    https://{}", server.gate_address());
+        println!("  status  http://{}", settings.status_listen);
+        println!("  admin   {}", settings.admin_socket.display());
+        let (mut term, mut int) = (
+            signal(SignalKind::terminate()).map_err(Failure::new)?,
+            signal(SignalKind::interrupt()).map_err(Failure::new)?,
+        );
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        tracing::info!("ending: what is under way may finish");
+        server.shut_down().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
