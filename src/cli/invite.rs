@@ -1,8 +1,15 @@
 //! `portcullis invite`.
 
-use std::{net::IpAddr, process::ExitCode};
+use std::{
+    fs::OpenOptions,
+    io::Write,
+    net::IpAddr,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use super::{Outcome, client::Client, output};
+use super::{Failure, Outcome, client::Client, output};
 use crate::{
     api::invitation::{CreateInvitation, InvitationCreated},
     app::StateDir,
@@ -26,6 +33,9 @@ pub(super) struct InviteArgs {
     /// How long it is good for
     #[arg(long, default_value = "24h", value_name = "DURATION")]
     expires: WrittenDuration,
+    /// Write the token into this new file, readable by its owner only, instead of printing it
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
 }
 
 pub(super) fn run(args: InviteArgs, state: &StateDir, as_json: bool) -> Outcome {
@@ -48,11 +58,23 @@ pub(super) fn run(args: InviteArgs, state: &StateDir, as_json: bool) -> Outcome 
         count => format!("{count} times"),
     };
     println!(
-        "{} may enrol {times} until {}. On the device:",
+        "{} may enrol {times} until {}.",
         created.principal, created.expires_at
     );
     println!();
-    println!("  portcullis-agent enroll {}", created.token);
+    if let Some(file) = &args.token_file {
+        write_token(file, &created.token)?;
+        println!(
+            "The token is in {}. Take it to the device, and there:",
+            file.display()
+        );
+        println!("  portcullis-agent enroll --token-file {}", file.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("On the device run this, and give it the token on its standard input:");
+    println!("  portcullis-agent enroll -");
+    println!();
+    println!("{}", created.token);
     println!();
     println!("Or with any ACME client that does external account binding:");
     println!("  directory    {}", created.directory);
@@ -68,4 +90,14 @@ pub(super) fn run(args: InviteArgs, state: &StateDir, as_json: bool) -> Outcome 
     println!();
     println!("Token and HMAC key are shown once. Hand them over as you would a password.");
     Ok(ExitCode::SUCCESS)
+}
+
+fn write_token(file: &Path, token: &str) -> Result<(), Failure> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .and_then(|mut opened| opened.write_all(format!("{token}\n").as_bytes()))
+        .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
 }
