@@ -8,11 +8,12 @@
 
 mod acme;
 mod agent;
-mod api;
+mod cli;
 mod domain;
 mod durability;
 mod gate;
 mod peers;
 mod repo;
+mod revocation;
 mod support;
 mod vectors;

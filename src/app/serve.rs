@@ -22,7 +22,10 @@ use crate::{
     acme::{self, AcmeState},
     api::{self, ApiState},
     authority::{Authority, AuthorityError, Issuer, Issuers, Parts, Secrets, Standing},
-    domain::{Clock, Principal, Timestamp, policy::PolicyContext},
+    domain::{
+        Clock, Principal, Timestamp,
+        policy::{Policy, PolicyContext},
+    },
     gate::{Gate, GateHandle, GateParts, GateStartError},
     listen::{
         ApplicationProtocol, BindError, ClientCertificates, ServerCertificate, Serving,
@@ -47,12 +50,13 @@ pub struct Server {
 /// [`ServeError`]; nothing is left running, and what was on the disk is as it was.
 pub async fn serve(state: &StateDir, clock: Arc<dyn Clock>) -> Result<Server, ServeError> {
     let settings = read_settings(state)?;
-    // The sockets first: a port in use must not cost a start anything but the message.
+    // What can be at fault in files first, then the sockets, then the store: a start that fails changes nothing.
+    let materials = Materials::read(state, &settings)?;
     let server_socket = bind(settings.server_listen)?;
     let status_socket = bind(settings.status_listen)?;
     let admin_socket = UnixSocket::bind(&settings.admin_socket)?;
 
-    let authority = start_authority(state, &settings, &clock).await?;
+    let authority = materials.start(state, &settings, &clock).await?;
     authority.publish_due_lists().await?;
     let (certificate, renew_at) = own_certificate(&authority, &settings).await?;
     let gate = Gate::start(
@@ -92,59 +96,80 @@ pub fn read_settings(state: &StateDir) -> Result<Settings, ServeError> {
     Ok(Settings::from_toml(&text, &state.config(), state.path())?)
 }
 
-async fn start_authority(
-    state: &StateDir,
-    settings: &Settings,
-    clock: &Arc<dyn Clock>,
-) -> Result<Authority, ServeError> {
-    let passphrase = settings
-        .passphrase_file
-        .as_deref()
-        .map(read_passphrase)
-        .transpose()?;
-    let passphrase = passphrase.as_ref().map(|phrase| phrase.as_slice());
-    let issuer = |name: &str| -> Result<Issuer, ServeError> {
-        let certificate = state.issuer_certificate(&format!("{name}.pem"))?;
-        let key = state.key(&format!("keys/{name}.key"), passphrase)?;
-        if key.public_key() != certificate.public_key() {
-            return Err(ServeError::KeyMismatch(name.to_owned()));
+/// What an authority is made of, as the state directory has it.
+struct Materials {
+    issuers: Issuers,
+    secrets: Secrets,
+    policy_context: PolicyContext,
+    first_policy: String,
+}
+
+impl Materials {
+    fn read(state: &StateDir, settings: &Settings) -> Result<Self, ServeError> {
+        let passphrase = settings
+            .passphrase_file
+            .as_deref()
+            .map(read_passphrase)
+            .transpose()?;
+        let passphrase = passphrase.as_ref().map(|phrase| phrase.as_slice());
+        let issuer = |name: &str| -> Result<Issuer, ServeError> {
+            let certificate = state.issuer_certificate(&format!("{name}.pem"))?;
+            let key = state.key(&format!("keys/{name}.key"), passphrase)?;
+            if key.public_key() != certificate.public_key() {
+                return Err(ServeError::KeyMismatch(name.to_owned()));
+            }
+            Ok(Issuer::new(
+                certificate,
+                Arc::new(key),
+                &settings.public_url,
+            ))
+        };
+        let issuers = Issuers {
+            root: issuer("root")?,
+            intermediate: issuer("intermediate")?,
+        };
+        let policy_context = policy_context(settings, state)?;
+        let first_policy = match state.read("policy.toml") {
+            Ok(text) => text,
+            // The policy in force is in the store; without either, everybody is refused.
+            Err(StateError::Missing { .. }) => String::new(),
+            Err(error) => return Err(error.into()),
+        };
+        // Once a policy was applied the file may say anything; for a first start it must be sound.
+        if !state.file("portcullis.db").exists() {
+            Policy::compile(&first_policy, &policy_context).map_err(|errors| {
+                ServeError::Policy {
+                    file: state.file("policy.toml"),
+                    faults: errors.to_string(),
+                }
+            })?;
         }
-        Ok(Issuer::new(
-            certificate,
-            Arc::new(key),
-            &settings.public_url,
-        ))
-    };
-    let issuers = Issuers {
-        root: issuer("root")?,
-        intermediate: issuer("intermediate")?,
-    };
-    let seed = state.seed()?;
-    let first_policy = match state.read("policy.toml") {
-        Ok(text) => text,
-        // The policy in force is in the store; without either, everybody is refused.
-        Err(StateError::Missing { .. }) => String::new(),
-        Err(error) => return Err(error.into()),
-    };
-    let parts = Parts {
-        store: Arc::new(SqliteStore::open(&state.file("portcullis.db"))?),
-        clock: Arc::clone(clock),
-        issuers,
-        profiles: settings.profiles,
-        list_schedule: settings.list_schedule,
-        secrets: Secrets::from_seed(&seed),
-        policy_context: policy_context(settings, state)?,
-        standing: Arc::new(Standing::closed()),
-    };
-    Authority::start(parts, &first_policy)
-        .await
-        .map_err(|error| match error {
-            AuthorityError::Invalid(faults) => ServeError::Policy {
-                file: state.file("policy.toml"),
-                faults,
-            },
-            error => error.into(),
+        Ok(Self {
+            issuers,
+            secrets: Secrets::from_seed(&*state.seed()?),
+            policy_context,
+            first_policy,
         })
+    }
+
+    async fn start(
+        self,
+        state: &StateDir,
+        settings: &Settings,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Authority, ServeError> {
+        let parts = Parts {
+            store: Arc::new(SqliteStore::open(&state.file("portcullis.db"))?),
+            clock: Arc::clone(clock),
+            issuers: self.issuers,
+            profiles: settings.profiles,
+            list_schedule: settings.list_schedule,
+            secrets: self.secrets,
+            policy_context: self.policy_context,
+            standing: Arc::new(Standing::closed()),
+        };
+        Ok(Authority::start(parts, &self.first_policy).await?)
+    }
 }
 
 /// Whoever owns the state directory, and root, are the first operators.
