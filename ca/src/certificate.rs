@@ -307,6 +307,10 @@ impl IssuerCertificate {
     /// # Errors
     /// [`NotAnIssuer`] says what is missing: it must be a CA with keyCertSign and cRLSign, a subject, a subject key
     /// identifier, and a key that the key policy allows.
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "another crate's enum, which may grow"
+    )]
     pub fn from_der(der: &[u8]) -> Result<Self, NotAnIssuer> {
         let (rest, parsed) = X509Certificate::from_der(der)
             .map_err(|_| NotAnIssuer("it is no X.509 certificate".to_owned()))?;

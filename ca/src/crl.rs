@@ -127,7 +127,7 @@ impl ListDraft {
 
     fn lint(&self, octets: &[u8], issuer: &IssuerCertificate, findings: &mut Findings) {
         let parsed = match TbsCertList::from_der(octets) {
-            Ok((rest, parsed)) if rest.is_empty() => parsed,
+            Ok(([], parsed)) => parsed,
             Ok(_) | Err(_) => {
                 findings.require(false, "RFC 5280 5.1: it is a TBSCertList", || {
                     "it can't be parsed".to_owned()

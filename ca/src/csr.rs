@@ -46,9 +46,12 @@ impl CertificateRequest {
                 info.raw,
                 &request.signature_value.data,
             )
-            .map_err(|error| match error {
-                KeyError::BadSignature => RequestError::ProofOfPossession,
-                other => RequestError::Key(other),
+            .map_err(|error| {
+                if error == KeyError::BadSignature {
+                    RequestError::ProofOfPossession
+                } else {
+                    RequestError::Key(error)
+                }
             })?;
         let mut names = Vec::new();
         for extension in request.requested_extensions().into_iter().flatten() {

@@ -71,6 +71,10 @@ impl Client {
         })
     }
 
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "another crate's enum, which may grow"
+    )]
     async fn exchange(
         &self,
         method: Method,

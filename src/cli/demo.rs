@@ -178,6 +178,10 @@ fn revocation(stage: &mut Stage, listen: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the story waits for processes, on a thread of its own"
+)]
 fn join(thread: thread::JoinHandle<Timestamp>) -> Result<Timestamp, Failure> {
     let begun = SystemClock::default().now();
     while !thread.is_finished() {
@@ -318,6 +322,10 @@ impl Stage {
         }
     }
 
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the story waits for a process, on a thread of its own"
+    )]
     fn start_upstream(&mut self) -> Result<(), Failure> {
         let child = self
             .command(&format!(

@@ -41,7 +41,7 @@ impl fmt::Display for WrittenDuration {
         let seconds = self.0.as_secs();
         let (letter, unit) = UNITS
             .into_iter()
-            .find(|(_, unit)| seconds >= *unit && seconds % unit == 0)
+            .find(|(_, unit)| seconds >= *unit && seconds.is_multiple_of(*unit))
             .unwrap_or(('s', 1));
         write!(f, "{}{letter}", seconds / unit)
     }

@@ -121,6 +121,10 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// What SQLite says, as the store says it.
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "another crate's enum, which may grow"
+)]
 fn failed(error: rusqlite::Error) -> StoreError {
     use rusqlite::{Error, ErrorCode};
     match &error {
