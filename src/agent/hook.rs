@@ -132,27 +132,31 @@ mod tests {
 
     #[tokio::test]
     async fn a_hook_that_hangs_is_ended_with_all_that_it_started() {
-        // It ignores TERM, and the process that it starts would outlive it.
-        let (parent, outcome) = run(
-            "trap '' TERM; sleep 600 & echo $! >HERE/child; echo $$ >HERE/shell; wait; wait; sleep 600",
-            Duration::from_millis(300),
-        )
-        .await;
-        assert_eq!(
-            outcome,
-            Err("the hook was ended because it took more than 0 seconds".into())
-        );
-        for name in ["child", "shell"] {
-            let id = fs::read_to_string(parent.path().join(name)).unwrap();
-            let status = format!("/proc/{}/status", id.trim());
-            let ended = async {
-                while fs::read_to_string(&status).is_ok_and(|text| !text.contains("State:\tZ")) {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            };
-            tokio::time::timeout(Duration::from_secs(10), ended)
-                .await
-                .unwrap_or_else(|_| panic!("{name} still runs"));
+        let hooks = [
+            // The shell ignores TERM; what it started would outlive it.
+            "trap '' TERM; sleep 60 & echo $! >HERE/child; echo $$ >HERE/shell; wait; sleep 60",
+            // The shell ends at TERM; what it started ignores it.
+            "(trap '' TERM; exec sleep 60) & echo $! >HERE/child; echo $$ >HERE/shell; wait",
+        ];
+        for hook in hooks {
+            let (parent, outcome) = run(hook, Duration::from_millis(300)).await;
+            assert_eq!(
+                outcome,
+                Err("the hook was ended because it took more than 0 seconds".into())
+            );
+            for name in ["child", "shell"] {
+                let id = fs::read_to_string(parent.path().join(name)).unwrap();
+                let status = format!("/proc/{}/status", id.trim());
+                let ended = async {
+                    while fs::read_to_string(&status).is_ok_and(|text| !text.contains("State:\tZ"))
+                    {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                };
+                tokio::time::timeout(Duration::from_secs(10), ended)
+                    .await
+                    .unwrap_or_else(|_| panic!("{name} still runs after {hook}"));
+            }
         }
     }
 }

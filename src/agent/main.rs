@@ -6,7 +6,7 @@ use clap::Parser;
 use portcullis::agent::{arguments::Arguments, clock::Clock, program};
 
 fn main() -> ExitCode {
-    #[allow(
+    #[expect(
         clippy::disallowed_methods,
         reason = "the agent's clock is made here and handed to everybody else"
     )]

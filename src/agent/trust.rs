@@ -299,3 +299,136 @@ fn list(entries: &[String]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use time::macros::datetime;
+
+    const NOW: OffsetDateTime = datetime!(2027-01-01 00:00 UTC);
+
+    struct Authority {
+        der: CertificateDer<'static>,
+        issuer: Issuer<'static, KeyPair>,
+    }
+
+    fn authority(not_after: OffsetDateTime) -> Authority {
+        let key = KeyPair::generate().unwrap();
+        let mut parameters = CertificateParams::default();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.not_after = not_after;
+        let der = parameters.self_signed(&key).unwrap().der().clone();
+        Authority {
+            der,
+            issuer: Issuer::new(parameters, key),
+        }
+    }
+
+    fn server(authority: &Authority, name: &str) -> CertificateDer<'static> {
+        let key = KeyPair::generate().unwrap();
+        CertificateParams::new([name.to_owned()])
+            .unwrap()
+            .signed_by(&key, &authority.issuer)
+            .unwrap()
+            .der()
+            .clone()
+    }
+
+    fn verify(
+        trust: &ServerTrust,
+        leaf: &CertificateDer<'_>,
+        above: &[CertificateDer<'_>],
+    ) -> Result<(), TrustError> {
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(
+            NOW.unix_timestamp().unsigned_abs(),
+        ));
+        let name = ServerName::try_from("ca.example").unwrap();
+        match trust.verify_server_cert(leaf, above, &name, &[], now) {
+            Ok(_) => Ok(()),
+            Err(Error::InvalidCertificate(CertificateError::Other(other))) => {
+                Err(other.0.downcast_ref::<TrustError>().unwrap().clone())
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn only_a_chain_to_the_pinned_root_is_trusted() {
+        let later = NOW + time::Duration::days(1000);
+        let (ours, other) = (authority(later), authority(later));
+        let expired = authority(NOW - time::Duration::SECOND);
+        let leaf = server(&ours, "ca.example");
+        let hex = |der| hex::encode(sha256(der));
+        let cases = [
+            (
+                "the root is sent",
+                &ours,
+                &leaf,
+                vec![ours.der.clone()],
+                Ok(()),
+            ),
+            (
+                "the root is not sent",
+                &ours,
+                &leaf,
+                vec![],
+                Err(TrustError::RootNotPresented {
+                    expected: hex(&ours.der),
+                    presented: vec![],
+                }),
+            ),
+            (
+                "another root is sent",
+                &ours,
+                &server(&other, "ca.example"),
+                vec![other.der.clone()],
+                Err(TrustError::RootNotPresented {
+                    expected: hex(&ours.der),
+                    presented: vec![hex(&other.der)],
+                }),
+            ),
+            // Everybody has the root certificate; showing it proves nothing.
+            (
+                "the pinned root is sent along with a chain to another",
+                &ours,
+                &server(&other, "ca.example"),
+                vec![other.der.clone(), ours.der.clone()],
+                Err(TrustError::OtherIssuer),
+            ),
+            (
+                "another name",
+                &ours,
+                &server(&ours, "other.example"),
+                vec![ours.der.clone()],
+                Err(TrustError::Name {
+                    asked: "ca.example".into(),
+                    presented: vec!["DnsName(\"other.example\")".into()],
+                }),
+            ),
+            // traps.md 34: webpki does not check the validity of an anchor.
+            (
+                "the root has expired",
+                &expired,
+                &server(&expired, "ca.example"),
+                vec![expired.der.clone()],
+                Err(TrustError::Expired {
+                    whose: "root",
+                    until: NOW - time::Duration::SECOND,
+                    now: NOW,
+                }),
+            ),
+        ];
+        for (what, pinned, leaf, above, expected) in cases {
+            let trust = ServerTrust::pinned(sha256(&pinned.der));
+            assert_eq!(verify(&trust, leaf, &above), expected, "{what}");
+            if !matches!(expected, Err(TrustError::RootNotPresented { .. })) {
+                let root = Certificate::from_der(pinned.der.clone()).unwrap();
+                let trust = ServerTrust::anchored(root);
+                assert_eq!(verify(&trust, leaf, &above), expected, "{what}, root known");
+            }
+        }
+        let root = Certificate::from_der(ours.der.clone()).unwrap();
+        assert_eq!(verify(&ServerTrust::anchored(root), &leaf, &[]), Ok(()));
+    }
+}

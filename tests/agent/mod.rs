@@ -1,5 +1,7 @@
-//! The agent as a program, against ACME servers that are not ours.
+//! The agent as a program: against our own server, and against one that isn't ours.
 
 mod enrolment;
+mod invitation;
 mod pebble;
 mod renewal;
+mod server;

@@ -14,13 +14,13 @@ use super::pebble::{Pebble, Way, agent, command, eventually, text};
 const YEAR: u32 = 365 * 24 * 3600;
 
 /// `portcullis-agent run` in the background.
-struct Running {
+pub struct Running {
     process: Child,
     log: PathBuf,
 }
 
 impl Running {
-    fn start(state: &Path, arguments: &[&str]) -> Self {
+    pub fn start(state: &Path, arguments: &[&str]) -> Self {
         let log = state.with_extension("log");
         let process = command(state, &[&["run"], arguments].concat())
             .stderr(File::create(&log).unwrap())
@@ -32,6 +32,10 @@ impl Running {
         running
     }
 
+    pub fn is_running(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
     fn log(&self) -> String {
         let mut text = String::new();
         File::open(&self.log)
@@ -41,11 +45,11 @@ impl Running {
         text
     }
 
-    fn says(&self, part: &str) {
+    pub fn says(&self, part: &str) {
         eventually(part, || self.log().contains(part));
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let sent = Command::new("/bin/sh")
             .args(["-c", &format!("kill -s {name} {}", self.process.id())])
             .status()
@@ -159,7 +163,7 @@ fn an_account_that_the_server_no_longer_takes_is_reported_and_kept_asking_for() 
     running.signal("HUP");
     running.says("portcullis invite");
     running.says("portcullis-agent enroll");
-    assert!(running.process.try_wait().unwrap().is_none(), "it gave up");
+    assert!(running.is_running(), "it gave up");
     assert_eq!(serial(&state), first, "what it has stays in place");
 
     let once = agent(&state, &["run", "--once", "--renew-now"]);
@@ -181,11 +185,11 @@ fn a_hook_that_fails_or_hangs_stops_nothing() {
     let state = parent.path().join("state");
     pebble.enrol(&state, 1);
     let first = serial(&state);
-    let mut running = Running::start(&state, &["--hook", "sleep 600", "--hook-timeout", "1"]);
+    let mut running = Running::start(&state, &["--hook", "sleep 60", "--hook-timeout", "1"]);
     running.says("the hook was ended");
     running.signal("HUP");
     eventually("it was renewed", || serial(&state) != first);
-    assert!(running.process.try_wait().unwrap().is_none());
+    assert!(running.is_running());
     let failed = agent(&state, &["run", "--once", "--hook", "exit 7"]);
     assert_eq!(failed.status.code(), Some(1), "{}", text(&failed));
     assert!(text(&failed).contains("exit status: 7"));

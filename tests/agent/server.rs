@@ -1,0 +1,143 @@
+//! Our own ACME server behind TLS on a loopback port, with an authority and a store of its own.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use portcullis::{
+    acme::{self, AcmeConfig, AcmeState},
+    agent::{identifier::Identifier, token::InvitationToken},
+    authority::{Authority, Invite},
+    domain::{Clock, Timestamp, audit::Actor, certificate::CertificateRecord},
+    listen::{
+        ApplicationProtocol, ClientCertificates, Limits, ServerCertificate, Serving, TlsSettings,
+        bind, serve_tls,
+    },
+    store::CertificateFilter,
+};
+use portcullis_ca::{
+    key::{KeyAlgorithm, Signer, SigningKey},
+    name::GeneralName,
+    pki_types::{CertificateDer, PrivatePkcs8KeyDer},
+    revocation::RevocationReason,
+};
+use time::OffsetDateTime;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::acme::authority;
+
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        OffsetDateTime::now_utc().into()
+    }
+}
+
+/// A running server.
+pub struct Server {
+    runtime: Runtime,
+    authority: Authority,
+    url: String,
+    _state: tempfile::TempDir,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let state = tempfile::tempdir().unwrap();
+        let (authority, url) = runtime.block_on(async {
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            let authority = authority::start(state.path(), clock.clone()).await;
+            let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+            let url = format!(
+                "https://localhost:{}",
+                listener.local_addr().unwrap().port()
+            );
+            let tls = TlsSettings {
+                certificate: Arc::new(own_certificate(&authority).await),
+                clients: ClientCertificates::NotAsked,
+                protocols: vec![ApplicationProtocol::Http2, ApplicationProtocol::Http1],
+                clock: clock.clone(),
+            };
+            let settings = AcmeConfig::default().check().unwrap();
+            let acme = AcmeState::new(
+                authority.clone(),
+                settings,
+                &Url::parse(&url).unwrap(),
+                clock.clone(),
+            );
+            let router = acme::router(acme.unwrap());
+            let serving = Serving {
+                limits: Limits::default(),
+                clock,
+                shutdown: CancellationToken::new(),
+            };
+            tokio::spawn(async move { serve_tls(listener, &tls, router, serving).await });
+            (authority, url)
+        });
+        Self {
+            runtime,
+            authority,
+            url: url + "/acme/directory",
+            _state: state,
+        }
+    }
+
+    /// What an operator hands to the device `device:PATH`, good for one account.
+    pub fn invite(&self, path: &str) -> InvitationToken {
+        let invite = Invite {
+            principal: format!("device:{path}").parse().unwrap(),
+            identifiers: Vec::new(),
+            uses: 1,
+            life: Duration::from_secs(3600),
+        };
+        let invited = self
+            .runtime
+            .block_on(self.authority.invite(&Actor::Authority, invite))
+            .unwrap();
+        let root = CertificateDer::from(self.authority.issuers().root.certificate.der().to_vec());
+        InvitationToken::new(
+            &self.url,
+            &invited.invitation.id.to_string(),
+            invited.mac_key.as_slice(),
+            vec![Identifier::PermanentIdentifier(path.to_owned())],
+            portcullis::agent::certificate::Certificate::from_der(root)
+                .unwrap()
+                .sha256(),
+            Some("device".to_owned()),
+        )
+        .unwrap()
+    }
+
+    /// The device certificates that were issued.
+    pub fn certificates(&self) -> Vec<CertificateRecord> {
+        let mut issued = self
+            .runtime
+            .block_on(self.authority.certificates(CertificateFilter::default()))
+            .unwrap();
+        issued.retain(|record| record.principal.is_some());
+        issued
+    }
+
+    /// Revokes one of them.
+    pub fn revoke(&self, certificate: &CertificateRecord, reason: RevocationReason) {
+        let serials = [certificate.serial];
+        let revoked = self
+            .authority
+            .revoke_certificates(&Actor::Authority, &serials, reason);
+        self.runtime.block_on(revoked).unwrap();
+    }
+}
+
+async fn own_certificate(authority: &Authority) -> ServerCertificate {
+    let key = SigningKey::generate(KeyAlgorithm::P256).unwrap();
+    let names = vec![GeneralName::Dns("localhost".parse().unwrap())];
+    let own = authority
+        .issue_own(key.public_key().clone(), names)
+        .await
+        .unwrap();
+    let chain = own.chain.into_iter().map(CertificateDer::from).collect();
+    let key = PrivatePkcs8KeyDer::from(key.to_pkcs8_der().to_vec());
+    ServerCertificate::new(chain, key.into()).unwrap()
+}
