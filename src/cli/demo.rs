@@ -117,7 +117,7 @@ fn story(stage: &mut Stage) -> Result<(), Failure> {
     stage.say("The device holds a connection open and listens. Then it is revoked.");
     revocation(stage, &format!("{certificate} -N '{own}/config?watch'"))?;
     stage.say("A new connection is refused in the handshake,");
-    stage.shell(&format!("{certificate} {own}/config"), "curl: (")?;
+    stage.shell(&format!("{certificate} {own}/config"), "alert")?;
     stage.say("the agent can't come back without another invitation,");
     stage.shell(renew, "must invite it again")?;
     stage.say("and the key goes too.");

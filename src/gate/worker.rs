@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::{Clock, api_key::Pepper},
-    listen::{ApplicationProtocol, Limits, serve::accept_failed},
+    listen::{ApplicationProtocol, Limits, refuse, serve::accept_failed},
 };
 
 /// What one thread works with.
@@ -94,12 +94,16 @@ impl Worker {
     async fn handshake(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         // A socket that refuses the option has been closed by the other end; the handshake will tell.
         let _ = stream.set_nodelay(true);
-        let handshake = timeout(self.limits.handshake_timeout, self.acceptor.accept(stream));
+        let handshake = timeout(
+            self.limits.handshake_timeout,
+            self.acceptor.accept(stream).into_fallible(),
+        );
         let stream = tokio::select! {
             done = handshake => match done {
                 Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => {
+                Ok(Err((error, stream))) => {
                     tracing::debug!(%peer, %error, "a TLS handshake failed");
+                    refuse(stream).await;
                     return;
                 }
                 Err(_) => {
