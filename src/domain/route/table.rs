@@ -275,6 +275,33 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_no_request_can_have_or_that_is_written_wrongly_is_refused() {
+        for (bad, word) in [
+            ("", "begin with"),
+            ("a", "begin with"),
+            ("/a//b", "empty segment"),
+            ("/a/../b", "'..' segment"),
+            ("/a;b", "';'"),
+            ("/a%2fb", "encoded '/'"),
+            ("/a?b", "'?'"),
+            ("/*", "write {name}"),
+            ("/a/**", "write {name}"),
+            ("/x{name}", "no segment"),
+            ("/{Name}", "no segment"),
+            ("/{}", "no segment"),
+            ("/{self}", "no segment"),
+            ("/{a..}", "no segment"),
+            ("/{a}/{a...}", "occurs twice"),
+            ("/{a...}/{b...}", "only one"),
+        ] {
+            let error = bad
+                .parse::<crate::domain::route::RoutePath>()
+                .expect_err(bad);
+            assert!(error.to_string().contains(word), "{bad}: {error}");
+        }
+    }
+
+    #[test]
     fn hosts_are_read_in_any_spelling_and_bad_ones_refused() {
         for (sent, host) in [
             ("Api.Example", "api.example"),
