@@ -24,19 +24,23 @@ pub struct Client {
 
 /// The clients at work, each on its own connection and with its own account, which it opens at the start.
 pub struct Load {
-    received: Arc<Mutex<Vec<String>>>,
-    stopping: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     thread: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    received: Mutex<Vec<String>>,
+    last_failure: Mutex<String>,
+    stopping: AtomicBool,
 }
 
 impl Load {
     /// Opens the accounts, then issues until [`Load::stop`]. What fails meanwhile, a dead server say, is tried again.
     pub fn start(directory_url: &str, root_pem: &Path, clients: &[Client]) -> Self {
-        let received = Arc::new(Mutex::new(Vec::new()));
-        let stopping = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Shared::default());
         let thread = {
-            let received = Arc::clone(&received);
-            let stopping = Arc::clone(&stopping);
+            let shared = Arc::clone(&shared);
             let (directory_url, root_pem) = (directory_url.to_owned(), root_pem.to_path_buf());
             let clients = clients.to_vec();
             thread::spawn(move || {
@@ -51,8 +55,7 @@ impl Load {
                             client,
                             directory_url.clone(),
                             root_pem.clone(),
-                            Arc::clone(&received),
-                            Arc::clone(&stopping),
+                            Arc::clone(&shared),
                         )));
                     }
                     for task in tasks {
@@ -61,23 +64,24 @@ impl Load {
                 });
             })
         };
-        Self {
-            received,
-            stopping,
-            thread,
-        }
+        Self { shared, thread }
     }
 
     /// How many certificates the clients have.
     pub fn count(&self) -> usize {
-        self.received.lock().unwrap().len()
+        self.shared.received.lock().unwrap().len()
+    }
+
+    /// What went wrong last; where nothing did, nothing.
+    pub fn last_failure(&self) -> String {
+        self.shared.last_failure.lock().unwrap().clone()
     }
 
     /// Ends the clients and hands over the serial numbers, in hexadecimal, of all that they received.
     pub fn stop(self) -> Vec<String> {
-        self.stopping.store(true, Ordering::SeqCst);
+        self.shared.stopping.store(true, Ordering::SeqCst);
         self.thread.join().expect("the clients' thread");
-        let received = self.received.lock().unwrap();
+        let received = self.shared.received.lock().unwrap();
         received.clone()
     }
 }
@@ -86,11 +90,10 @@ async fn issue_until(
     client: Client,
     directory_url: String,
     root_pem: PathBuf,
-    received: Arc<Mutex<Vec<String>>>,
-    stopping: Arc<AtomicBool>,
+    shared: Arc<Shared>,
 ) {
     let mut account = None;
-    while !stopping.load(Ordering::SeqCst) {
+    while !shared.stopping.load(Ordering::SeqCst) {
         // A request that was on its way when the server was killed may hang: no longer than this.
         let turn = tokio::time::timeout(Duration::from_secs(10), async {
             if account.is_none() {
@@ -102,9 +105,14 @@ async fn issue_until(
             }
         });
         match turn.await {
-            Ok(Ok(serial)) => received.lock().unwrap().push(serial),
-            Ok(Err(_)) | Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Ok(Ok(serial)) => {
+                shared.received.lock().unwrap().push(serial);
+                continue;
+            }
+            Ok(Err(error)) => *shared.last_failure.lock().unwrap() = format!("{error:?}"),
+            Err(_) => "no answer in time".clone_into(&mut shared.last_failure.lock().unwrap()),
         }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -1,5 +1,12 @@
 //! Real programs of others against the real server: certbot, lego, curl, openssl; and our own agent.
 
 mod acme_client;
+mod agent;
 mod dns;
+mod external_account;
+mod gate;
+mod http_01;
+mod openssl;
 mod program;
+mod revocation;
+mod upstream;

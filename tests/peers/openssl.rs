@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use super::program::{fails, program, succeeds};
@@ -19,17 +20,17 @@ pub struct Chain<'a> {
 impl Chain<'_> {
     /// openssl accepts it. None where there's no openssl.
     pub fn is_accepted(&self, lists: Option<&Path>) -> Option<()> {
-        let said = succeeds(self.command(lists)?.as_mut());
+        let said = succeeds(&mut self.command(lists)?);
         assert!(said.ends_with(": OK\n"), "{said}");
         Some(())
     }
 
     /// openssl refuses it, and this is what it says.
     pub fn is_refused(&self, lists: Option<&Path>) -> Option<String> {
-        Some(fails(self.command(lists)?.as_mut()))
+        Some(fails(&mut self.command(lists)?))
     }
 
-    fn command(&self, lists: Option<&Path>) -> Option<Box<std::process::Command>> {
+    fn command(&self, lists: Option<&Path>) -> Option<Command> {
         let mut openssl = program("openssl")?;
         openssl.args(["verify", "-x509_strict", "-purpose", self.purpose]);
         // The root named here is the only one there is.
@@ -40,43 +41,38 @@ impl Chain<'_> {
             openssl.arg("-crl_check_all").arg("-CRLfile").arg(lists);
         }
         openssl.arg(self.chain);
-        Some(Box::new(openssl))
+        Some(openssl)
     }
 }
 
 /// Fetches the list of every certificate of a chain from where the certificate says that it is, and writes them, in
-/// PEM, to one file in `folder`. None where a program is missing.
+/// PEM, to one file in `folder`; the leaf's list also to `leaf.pem`. None where a program is missing.
 pub fn fetch_lists(chain: &Path, folder: &Path) -> Option<PathBuf> {
     let mut lists = String::new();
-    let mut urls = Vec::new();
-    for certificate in certificates(chain) {
+    for (depth, certificate) in certificates(chain).into_iter().enumerate() {
         let path = folder.join("one.pem");
         fs::write(&path, certificate).unwrap();
-        let said = succeeds(
-            program("openssl")?
-                .args(["x509", "-noout", "-ext", "crlDistributionPoints", "-in"])
-                .arg(&path),
-        );
+        let said = extension(&path, "crlDistributionPoints")?;
         let url = said
             .split_whitespace()
             .find_map(|word| word.strip_prefix("URI:"))
             .unwrap_or_else(|| panic!("no distribution point: {said}"));
-        urls.push(url.to_owned());
-    }
-    urls.dedup();
-    for url in urls {
         let der = folder.join("list.crl");
         succeeds(
             program("curl")?
                 .args(["--silent", "--show-error", "--fail", "--output"])
                 .arg(&der)
-                .arg(&url),
+                .arg(url),
         );
-        lists += &succeeds(
+        let pem = succeeds(
             program("openssl")?
                 .args(["crl", "-inform", "DER", "-in"])
                 .arg(&der),
         );
+        if depth == 0 {
+            fs::write(folder.join("leaf.pem"), &pem).unwrap();
+        }
+        lists += &pem;
     }
     let path = folder.join("lists.pem");
     fs::write(&path, lists).unwrap();
@@ -93,7 +89,11 @@ pub fn extension(chain: &Path, name: &str) -> Option<String> {
 /// The first certificate's serial number, in lower-case hexadecimal; none where there's no openssl.
 pub fn serial(chain: &Path) -> Option<String> {
     let mut openssl = program("openssl")?;
-    let said = succeeds(openssl.args(["x509", "-noout", "-serial", "-in"]).arg(chain));
+    let said = succeeds(
+        openssl
+            .args(["x509", "-noout", "-serial", "-in"])
+            .arg(chain),
+    );
     let serial = said.trim().strip_prefix("serial=").expect("serial=…");
     Some(serial.to_lowercase())
 }
