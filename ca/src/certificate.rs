@@ -43,7 +43,8 @@ pub struct Draft {
     pub public_key: PublicKey,
     /// Its subject alternative names.
     pub names: Vec<GeneralName>,
-    /// Where the list that would revoke it is to be had (RFC 5280 section 4.2.1.13). Only a root has none.
+    /// Where the list that would revoke it is to be had (RFC 5280 section 4.2.1.13); a root names its own, for verifiers
+    /// such as `openssl verify -crl_check_all` look the root up too.
     pub revocation_list: Option<String>,
     /// Where its issuer's certificate is to be had (RFC 5280 section 4.2.2.1).
     pub issuer_certificate: Option<String>,

@@ -11,7 +11,7 @@ use x509_parser::{
 use crate::{
     certificate::{Draft, IssuerCertificate},
     name::GeneralName,
-    profile::{ExtendedKeyUsage, ProfileKind},
+    profile::ExtendedKeyUsage,
     serial::Serial,
 };
 
@@ -358,12 +358,11 @@ impl Seen {
         }
         findings.require(
             self.revocation_list == draft.revocation_list
-                && (kind == ProfileKind::Root) == self.revocation_list.is_none()
                 && self
                     .revocation_list
                     .as_ref()
-                    .is_none_or(|uri| uri.starts_with("http://")),
-            "RFC 5280 4.2.1.13: all but a root name, by http, the list that would revoke them",
+                    .is_some_and(|uri| uri.starts_with("http://")),
+            "RFC 5280 4.2.1.13: every certificate names, by http, the list that would revoke it",
             || format!("{:?}", self.revocation_list),
         );
     }

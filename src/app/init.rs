@@ -151,20 +151,23 @@ impl Hierarchy {
         let intermediate_key =
             SigningKey::generate(init.key_algorithm).map_err(|error| crypto(&error))?;
         let now = now.unix_seconds();
-        let root = draft(
+        let id = IssuerKeyId::of(root_key.public_key().subject_public_key_info());
+        let root_list = list_url(&init.public_url, &id, 0);
+        let mut root = draft(
             ProfileKind::Root,
             &root_key,
             &init.trust_domain,
             now,
             i64::MAX,
-        )?
-        .check(None)
-        .map_err(|error| crypto(&error))?
-        .sign(&root_key)
-        .await
-        .map_err(|error| crypto(&error))?;
+        )?;
+        root.revocation_list = Some(root_list.clone());
+        let root = root
+            .check(None)
+            .map_err(|error| crypto(&error))?
+            .sign(&root_key)
+            .await
+            .map_err(|error| crypto(&error))?;
         let issuer = IssuerCertificate::from_der(root.der()).map_err(|error| crypto(&error))?;
-        let id = IssuerKeyId::of(issuer.public_key().subject_public_key_info());
         let mut below = draft(
             ProfileKind::Intermediate,
             &intermediate_key,
@@ -172,7 +175,7 @@ impl Hierarchy {
             now,
             issuer.not_after(),
         )?;
-        below.revocation_list = Some(list_url(&init.public_url, &id, 0));
+        below.revocation_list = Some(root_list);
         below.issuer_certificate = Some(issuer_certificate_url(&init.public_url, &id));
         let intermediate = below
             .check(Some(&issuer))

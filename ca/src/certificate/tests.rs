@@ -43,8 +43,7 @@ fn draft(kind: ProfileKind, key: &SigningKey) -> Draft {
                 )]
             }
         },
-        revocation_list: (kind != ProfileKind::Root)
-            .then(|| "http://127.0.0.1/crl/1/0.crl".to_owned()),
+        revocation_list: Some("http://127.0.0.1/crl/1/0.crl".to_owned()),
         issuer_certificate: (kind != ProfileKind::Root)
             .then(|| "http://127.0.0.1/issuer/1.crt".to_owned()),
     }
@@ -138,10 +137,10 @@ fn the_linter_refuses_what_we_never_sign() {
         ("has subject alternative names", ProfileKind::Server, |d| {
             d.names.clear()
         }),
-        ("name, by http, the list", ProfileKind::Device, |d| {
+        ("names, by http, the list", ProfileKind::Device, |d| {
             d.revocation_list = None
         }),
-        ("name, by http, the list", ProfileKind::Device, |d| {
+        ("names, by http, the list", ProfileKind::Device, |d| {
             d.revocation_list = Some("ldap://x".to_owned())
         }),
         ("at most 64 characters", ProfileKind::Device, |d| {
