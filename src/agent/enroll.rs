@@ -20,6 +20,7 @@ use super::{
     install::Credentials,
     issuance::obtain,
     key::{DeviceKey, KeyType},
+    moment::rfc3339,
     random::random,
     registration::register,
     renewal::Backoff,
@@ -172,12 +173,12 @@ pub(super) fn warn_of_clock(certificate: &Certificate, clock: &Clock) {
     let now = clock.now();
     if now < certificate.not_before() {
         tracing::warn!(
-            not_before = %certificate.not_before(), now = %now,
+            not_before = %rfc3339(certificate.not_before()), now = %rfc3339(now),
             "the new certificate is not valid yet by this device's clock: set the clock (it is probably slow)"
         );
     } else if now > certificate.not_after() {
         tracing::warn!(
-            not_after = %certificate.not_after(), now = %now,
+            not_after = %rfc3339(certificate.not_after()), now = %rfc3339(now),
             "the new certificate has expired by this device's clock: set the clock (it is probably fast)"
         );
     }

@@ -31,6 +31,7 @@ pub mod identifier;
 pub mod install;
 pub mod issuance;
 pub mod key;
+mod moment;
 pub mod program;
 mod random;
 pub mod registration;

@@ -17,6 +17,7 @@ use super::{
     hook::Hook,
     issuance::obtain,
     key::DeviceKey,
+    moment::rfc3339,
     random::random,
     renewal::{Backoff, renewal_time},
     state::{StateDirectory, StateError},
@@ -196,7 +197,7 @@ impl Runner {
                 warn_of_clock(&certificate, &self.clock);
                 let next = next_renewal(&certificate);
                 tracing::info!(
-                    serial = certificate.serial(), not_after = %certificate.not_after(), next_renewal = %next,
+                    serial = certificate.serial(), not_after = %rfc3339(certificate.not_after()), next_renewal = %rfc3339(next),
                     "renewed the certificate"
                 );
                 self.told = Some(certificate.serial().to_owned());
@@ -230,7 +231,7 @@ impl Runner {
         let next = self.clock.now() + wait;
         self.renewing.not_before = Some(next);
         if !self.options.once {
-            tracing::error!(next_attempt = %next, "{error}");
+            tracing::error!(next_attempt = %rfc3339(next), "{error}");
         }
         (next, error)
     }
@@ -292,7 +293,7 @@ impl Runner {
             let next = self.clock.now() + wait;
             self.deploying.not_before = Some(next);
             if !self.options.once {
-                tracing::error!(next_attempt = %next, "{error}; the new certificate is in place all the same");
+                tracing::error!(next_attempt = %rfc3339(next), "{error}; the new certificate is in place all the same");
             }
             return Err(error.into());
         }
@@ -311,7 +312,7 @@ impl Runner {
         }
         self.told = Some(certificate.serial().to_owned());
         tracing::info!(
-            serial = certificate.serial(), not_after = %certificate.not_after(), next_renewal = %due,
+            serial = certificate.serial(), not_after = %rfc3339(certificate.not_after()), next_renewal = %rfc3339(due),
             "the certificate is fresh"
         );
     }

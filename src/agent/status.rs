@@ -3,9 +3,10 @@
 use std::{fmt, path::Path};
 
 use serde::Serialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 
 use super::{
+    moment::rfc3339,
     run::next_renewal,
     state::{StateDirectory, StateError},
 };
@@ -83,9 +84,9 @@ impl Status {
             principal: certificate.principal().map(str::to_owned),
             names: certificate.names().to_vec(),
             serial: certificate.serial().to_owned(),
-            not_before: text(certificate.not_before()),
-            not_after: text(certificate.not_after()),
-            next_renewal: text(renewal),
+            not_before: rfc3339(certificate.not_before()),
+            not_after: rfc3339(certificate.not_after()),
+            next_renewal: rfc3339(renewal),
             server: account.directory,
             certificate_file: state.certificate_path().display().to_string(),
             key_file: state.key_path().display().to_string(),
@@ -101,12 +102,6 @@ impl Status {
             Condition::NotYetValid | Condition::Expired => false,
         }
     }
-}
-
-fn text(moment: OffsetDateTime) -> String {
-    moment
-        .format(&Rfc3339)
-        .unwrap_or_else(|_| moment.to_string())
 }
 
 impl fmt::Display for Status {

@@ -18,7 +18,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use time::OffsetDateTime;
 
-use super::{certificate::Certificate, digest::sha256};
+use super::{certificate::Certificate, digest::sha256, moment::rfc3339};
 
 /// The most certificates of a chain that are looked at.
 const LONGEST_CHAIN: usize = 10;
@@ -224,8 +224,9 @@ pub enum TrustError {
     },
     /// A certificate's validity begins later than the device's clock says it is.
     #[error(
-        "the {whose}'s certificate is valid from {since}, but this device's clock says {now}: set the clock (it is \
-         probably slow)"
+        "the {whose}'s certificate is valid from {}, but this device's clock says {}: set the clock (it is \
+         probably slow)",
+        rfc3339(*since), rfc3339(*now)
     )]
     NotYetValid {
         /// Whose certificate it is.
@@ -237,8 +238,9 @@ pub enum TrustError {
     },
     /// A certificate's validity ended before the time that the device's clock says it is.
     #[error(
-        "the {whose}'s certificate was valid until {until}, and this device's clock says {now}: if the clock is \
-         right, the server needs a new certificate"
+        "the {whose}'s certificate was valid until {}, and this device's clock says {}: if the clock is right, the \
+         server needs a new certificate",
+        rfc3339(*until), rfc3339(*now)
     )]
     Expired {
         /// Whose certificate it is.
