@@ -4,7 +4,7 @@
 //! with the gRPC status instead (gRPC over HTTP/2, "Responses").
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header, request::Parts};
 use serde::Serialize;
 
 use super::{body::ResponseBody, forward::UpstreamFailure, identity_headers::REQUEST_ID};
@@ -28,10 +28,10 @@ pub(super) fn denied(
     denial: &Denial,
     realm: &str,
     request_id: &HeaderValue,
-    request: &HeaderMap,
+    request: &Parts,
 ) -> Response<ResponseBody> {
     let reason = denial.reason();
-    if speaks_grpc(request) {
+    if speaks_grpc(&request.headers) {
         return grpc(reason, request_id);
     }
     let problem = Problem {
@@ -59,7 +59,8 @@ pub(super) fn denied(
             headers.insert(name, value);
         }
     }
-    if reason.closes_connection() {
+    // HTTP/2 says it with GOAWAY (RFC 9113 section 8.2.2).
+    if reason.closes_connection() && request.version < Version::HTTP_2 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -48,7 +48,7 @@ pub(super) async fn answer(
     let decision = match decide_on(&worker, &connection, &parts, now) {
         Ok(decision) => decision,
         Err(denial) => {
-            let response = problem::denied(&denial, &worker.realm, &request_id, &parts.headers);
+            let response = problem::denied(&denial, &worker.realm, &request_id, &parts);
             log_denial(&worker, &connection, &parts, &denial, &request_id, now);
             if denial.reason().closes_connection() {
                 connection.switch().close();

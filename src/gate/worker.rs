@@ -1,13 +1,20 @@
 //! One thread of the gate: its own runtime, listening socket, upstream connections and registry.
 
-use std::{future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use hyper::service::service_fn;
 use hyper_util::{rt::TokioExecutor, server::graceful::GracefulConnection};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{Instant, sleep_until, timeout},
+    time::{Sleep, sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -154,9 +161,9 @@ impl Worker {
         let mut http = pin!(http);
         let mut seen = Position::On;
         // Who lost its standing before its first request is told so, and then has nothing more to wait for.
-        let mut deadline = connection
+        let mut patience = connection
             .loss()
-            .map(|_| Instant::now() + self.limits.handshake_timeout);
+            .map(|_| Box::pin(sleep(self.limits.handshake_timeout)));
         loop {
             tokio::select! {
                 biased;
@@ -173,12 +180,17 @@ impl Worker {
                         Position::Cut => CUT_GRACE,
                         Position::Closing | Position::On => self.limits.drain,
                     };
-                    deadline = Some(Instant::now() + grace);
+                    patience = Some(Box::pin(sleep(grace)));
                 }
-                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
-                    return;
-                }
+                () = ended(&mut patience), if patience.is_some() => return,
             }
         }
+    }
+}
+
+/// Waits until patience has ended; there must be some.
+async fn ended(patience: &mut Option<Pin<Box<Sleep>>>) {
+    if let Some(patience) = patience {
+        patience.await;
     }
 }

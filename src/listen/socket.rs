@@ -72,23 +72,24 @@ pub struct BindError {
 }
 
 fn advice(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "the port is in use; stop the program that has it, or choose another port in the \
-             configuration"
-                .to_owned()
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine has no such address; use one of its own, or 0.0.0.0 for all of them"
-                .to_owned()
-        }
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need the capability CAP_NET_BIND_SERVICE; grant it, or choose a \
-             higher port"
-                .to_owned()
-        }
-        _ => error.to_string(),
-    }
+    let known = [
+        (
+            io::ErrorKind::AddrInUse,
+            "the port is in use; stop the program that has it, or choose another port in the configuration",
+        ),
+        (
+            io::ErrorKind::AddrNotAvailable,
+            "this machine has no such address; use one of its own, or 0.0.0.0 for all of them",
+        ),
+        (
+            io::ErrorKind::PermissionDenied,
+            "ports below 1024 need the capability CAP_NET_BIND_SERVICE; grant it, or choose a higher port",
+        ),
+    ];
+    known
+        .iter()
+        .find(|(kind, _)| *kind == error.kind())
+        .map_or_else(|| error.to_string(), |(_, words)| (*words).to_owned())
 }
 
 #[cfg(test)]

@@ -341,6 +341,13 @@ async fn a_request_for_another_host_than_that_of_the_handshake_is_misdirected() 
             "{http:?}"
         );
     }
+    // A ClientHello in pieces is read to its end before anything is decided by it.
+    let fragmented = Client::new(&stage, Some(&device), Http::One).fragmented();
+    for (name, expected) in [(HOST, 200), ("other.example", 421)] {
+        let mut connection = fragmented.connect_as(name).await;
+        let answer = connection.get(OWN).await.expect("an answer");
+        assert_eq!(answer.status.as_u16(), expected);
+    }
     // A client that names nobody in the handshake (an address is no server name) is judged like everybody.
     let mut connection = Client::new(&stage, Some(&device), Http::One)
         .connect_as("127.0.0.1")

@@ -77,6 +77,16 @@ impl Client {
         }
     }
 
+    /// The same client, which sends its part of the handshake in TLS records of a few octets.
+    pub fn fragmented(&self) -> Self {
+        let mut config = (*self.config).clone();
+        config.max_fragment_size = Some(32);
+        Self {
+            config: Arc::new(config),
+            address: self.address,
+        }
+    }
+
     /// The same client, with what it remembers, at another address.
     pub fn at(&self, address: SocketAddr) -> Self {
         Self {

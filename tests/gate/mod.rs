@@ -7,6 +7,7 @@ mod framing;
 mod headers;
 mod listening;
 mod live;
+mod logging;
 mod pki;
 mod resumption;
 mod stage;
