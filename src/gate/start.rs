@@ -160,19 +160,13 @@ impl GateHandle {
     }
 
     /// Takes no connection any more, lets requests under way end within the time to drain, and returns when every thread
-    /// has ended.
-    pub async fn shutdown(mut self) {
+    /// has ended. It blocks: from a runtime, call it in `spawn_blocking`.
+    pub fn shutdown(mut self) {
         self.shutdown.cancel();
-        let threads = std::mem::take(&mut self.threads);
-        let joined = tokio::task::spawn_blocking(move || {
-            for thread in threads {
-                if thread.join().is_err() {
-                    tracing::error!("a thread of the gate panicked");
-                }
+        for thread in std::mem::take(&mut self.threads) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the gate panicked");
             }
-        });
-        if joined.await.is_err() {
-            tracing::error!("waiting for the gate's threads failed");
         }
     }
 }

@@ -92,6 +92,22 @@ async fn a_bad_certificate_is_refused_with_the_alert_that_says_why() {
     assert!(stage.upstream.take().is_empty());
 }
 
+/// boxlite #1418: a remembered verdict outlived the revocation. That the chain was verified before is remembered; whether
+/// it holds is looked at every time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_was_let_in_before_is_refused_once_it_is_revoked() {
+    let stage = Stage::open().await;
+    let device = stage.pki.client("device/fra/a");
+    for _ in 0..2 {
+        let client = Client::new(&stage, Some(&device), Http::One);
+        let answer = client.connect().await.get("/v1/devices/fra/a").await;
+        assert_eq!(answer.expect("an answer").status, 200);
+    }
+    stage.revoke(&device);
+    let told = alert(&stage, &device).await;
+    assert!(told.contains("CertificateRevoked"), "{told}");
+}
+
 /// Vault CVE-2022-41316: a list was loaded only after the first request.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gate_that_has_loaded_nothing_answers_nothing() {

@@ -5,6 +5,7 @@ mod callers;
 mod connection;
 mod framing;
 mod headers;
+mod http2;
 mod listening;
 mod live;
 mod logging;
