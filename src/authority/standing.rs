@@ -16,7 +16,11 @@ use std::{
 
 use arc_swap::{ArcSwapOption, Guard};
 use parking_lot::{Mutex, RwLock};
-use portcullis_ca::{issuer_key_id::IssuerKeyId, serial::Serial};
+use portcullis_ca::{
+    issuer_key_id::IssuerKeyId,
+    revocation::{RevocationIndex, RevocationReason},
+    serial::Serial,
+};
 use tokio::sync::watch;
 
 use crate::domain::{
@@ -35,7 +39,7 @@ pub struct Standing {
     published: watch::Sender<u64>,
     writing: Mutex<()>,
     policy: ArcSwapOption<Policy>,
-    revoked: Sharded<(IssuerKeyId, Serial), ()>,
+    revoked: Revoked,
     api_keys: Sharded<ApiKeyId, Arc<ApiKey>>,
     principals: Sharded<Principal, PrincipalState>,
 }
@@ -64,7 +68,7 @@ impl Standing {
             published: watch::Sender::new(0),
             writing: Mutex::new(()),
             policy: ArcSwapOption::empty(),
-            revoked: Sharded::default(),
+            revoked: Revoked::default(),
             api_keys: Sharded::default(),
             principals: Sharded::default(),
         }
@@ -73,8 +77,7 @@ impl Standing {
     /// Takes over what the store has, and opens. Whatever was known before is forgotten.
     pub fn load(&self, snapshot: StandingSnapshot) {
         let _writing = self.writing.lock();
-        self.revoked
-            .replace(snapshot.revoked.into_iter().map(|serial| (serial, ())));
+        self.revoked.replace(&snapshot.revoked);
         self.api_keys
             .replace(snapshot.api_keys.into_iter().map(|key| (key.id, key)));
         self.principals.replace(snapshot.principals.into_iter());
@@ -104,9 +107,7 @@ impl Standing {
         }
         match event {
             TrustEvent::CertificatesRevoked { issuer, serials } => {
-                for serial in serials {
-                    self.revoked.insert((*issuer, *serial), ());
-                }
+                self.revoked.add(*issuer, serials);
             }
             TrustEvent::ApiKeyMinted(key) => self.api_keys.insert(key.id, Arc::clone(key)),
             TrustEvent::ApiKeyRevoked(id) => self.api_keys.remove(id),
@@ -151,7 +152,7 @@ impl Standing {
     /// Whether this certificate is revoked. Until it has been loaded, every one is.
     #[must_use]
     pub fn is_revoked(&self, issuer: &IssuerKeyId, serial: &Serial) -> bool {
-        !self.is_loaded() || self.revoked.contains(&(*issuer, *serial))
+        !self.is_loaded() || self.revoked.contains(issuer, serial)
     }
 
     /// The key with this id, if there is one and it is not revoked. It may have expired.
@@ -188,6 +189,55 @@ pub struct EpochGap {
     pub epoch: u64,
 }
 
+/// The revoked serials, issuer by issuer. Changed by one at a time, under `Standing::writing`.
+#[derive(Debug, Default)]
+struct Revoked(RwLock<HashMap<IssuerKeyId, RevocationIndex>>);
+
+/// From how many serials on an index is changed as a copy: looking up must not wait while it is sorted in.
+const BULK: usize = 512;
+
+impl Revoked {
+    fn contains(&self, issuer: &IssuerKeyId, serial: &Serial) -> bool {
+        let indices = self.0.read();
+        indices
+            .get(issuer)
+            .is_some_and(|index| index.contains(serial))
+    }
+
+    fn add(&self, issuer: IssuerKeyId, serials: &[Serial]) {
+        // Why it was revoked is the store's to know; the gate only asks whether.
+        let entries = serials
+            .iter()
+            .map(|serial| (*serial, RevocationReason::Unspecified));
+        if serials.len() < BULK {
+            let mut indices = self.0.write();
+            let index = indices.entry(issuer).or_default();
+            for (serial, reason) in entries {
+                index.insert(serial, reason);
+            }
+        } else {
+            let mut index = self.0.read().get(&issuer).cloned().unwrap_or_default();
+            index.extend(entries);
+            self.0.write().insert(issuer, index);
+        }
+    }
+
+    fn replace(&self, revoked: &[(IssuerKeyId, Serial)]) {
+        let mut by_issuer: HashMap<IssuerKeyId, Vec<Serial>> = HashMap::new();
+        for (issuer, serial) in revoked {
+            by_issuer.entry(*issuer).or_default().push(*serial);
+        }
+        let indices = by_issuer.into_iter().map(|(issuer, serials)| {
+            let entries = serials
+                .into_iter()
+                .map(|serial| (serial, RevocationReason::Unspecified));
+            (issuer, entries.collect())
+        });
+        let indices: HashMap<_, _> = indices.collect();
+        *self.0.write() = indices;
+    }
+}
+
 /// A map in shards, each behind a lock of its own that is held for one look-up or change.
 #[derive(Debug)]
 struct Sharded<K, V> {
@@ -215,10 +265,6 @@ impl<K: Hash + Eq, V> Sharded<K, V> {
         self.shard(key).write().remove(key);
     }
 
-    fn contains(&self, key: &K) -> bool {
-        self.shard(key).read().contains_key(key)
-    }
-
     fn replace(&self, entries: impl Iterator<Item = (K, V)>) {
         let mut maps: Vec<HashMap<K, V>> = (0..SHARDS).map(|_| HashMap::new()).collect();
         for (key, value) in entries {
@@ -243,5 +289,123 @@ impl<K, V> Default for Sharded<K, V> {
             hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::policy::PolicyContext;
+
+    fn policy() -> Arc<Policy> {
+        Arc::new(Policy::empty(&PolicyContext {
+            trust_domain: "home.example".parse().expect("a trust domain"),
+            local_admins: Vec::new(),
+        }))
+    }
+
+    fn snapshot(epoch: u64, revoked: Vec<(IssuerKeyId, Serial)>) -> StandingSnapshot {
+        StandingSnapshot {
+            epoch,
+            policy: policy(),
+            revoked,
+            api_keys: Vec::new(),
+            principals: Vec::new(),
+        }
+    }
+
+    const ISSUER: IssuerKeyId = IssuerKeyId([1; 32]);
+
+    fn serial(text: &str) -> Serial {
+        text.parse().expect("a serial")
+    }
+
+    fn revocation(text: &str) -> TrustEvent {
+        TrustEvent::CertificatesRevoked {
+            issuer: ISSUER,
+            serials: vec![serial(text)],
+        }
+    }
+
+    /// Vault CVE-2022-41316: closed until loaded.
+    #[test]
+    fn until_it_is_loaded_everybody_is_revoked_and_nothing_is_applied() {
+        let standing = Standing::closed();
+        assert!(standing.is_revoked(&ISSUER, &serial("01")));
+        assert!(standing.policy().is_none());
+        assert_eq!(
+            standing.apply(1, &revocation("02")),
+            Err(EpochGap {
+                applied: None,
+                epoch: 1
+            })
+        );
+        standing.load(snapshot(0, Vec::new()));
+        assert!(standing.is_loaded() && standing.policy().is_some());
+        assert!(!standing.is_revoked(&ISSUER, &serial("01")));
+    }
+
+    #[test]
+    fn events_are_applied_in_order_each_once() {
+        let standing = Standing::closed();
+        standing.load(snapshot(7, vec![(ISSUER, serial("01"))]));
+        let epochs = standing.subscribe();
+        assert_eq!(standing.apply(8, &revocation("02")), Ok(()));
+        assert_eq!((standing.epoch(), *epochs.borrow()), (8, 8));
+        // A row that committed late must not be skipped.
+        assert_eq!(
+            standing.apply(10, &revocation("04")),
+            Err(EpochGap {
+                applied: Some(8),
+                epoch: 10
+            })
+        );
+        assert_eq!(standing.apply(8, &revocation("05")), Ok(()));
+        let revoked: Vec<_> = ["01", "02", "03", "04", "05"]
+            .into_iter()
+            .filter(|it| standing.is_revoked(&ISSUER, &serial(it)))
+            .collect();
+        assert_eq!(revoked, ["01", "02"]);
+        assert!(!standing.is_revoked(&IssuerKeyId([2; 32]), &serial("01")));
+    }
+
+    #[test]
+    fn a_bulk_revocation_is_one_event_and_keeps_what_was_revoked_before() {
+        let many: Vec<_> = (1..=5000_u32)
+            .map(|number| Serial::from_der_integer(&number.to_be_bytes()).expect("a serial"))
+            .collect();
+        let standing = Standing::closed();
+        standing.load(snapshot(0, vec![(ISSUER, serial("ffffffff01"))]));
+        let event = TrustEvent::CertificatesRevoked {
+            issuer: ISSUER,
+            serials: many.clone(),
+        };
+        assert_eq!(standing.apply(1, &event), Ok(()));
+        assert_eq!(standing.apply(2, &revocation("ffffffff02")), Ok(()));
+        assert!(many.iter().all(|it| standing.is_revoked(&ISSUER, it)));
+        assert!(standing.is_revoked(&ISSUER, &serial("ffffffff01")));
+        assert!(standing.is_revoked(&ISSUER, &serial("ffffffff02")));
+        assert!(!standing.is_revoked(&ISSUER, &serial("ffffffff03")));
+    }
+
+    #[test]
+    fn a_principal_that_nobody_spoke_of_has_no_labels_and_is_not_suspended() {
+        let standing = Standing::closed();
+        standing.load(snapshot(0, Vec::new()));
+        let principal: Principal = "device:fra/a".parse().expect("a principal");
+        let suspended = PrincipalState {
+            suspended: true,
+            ..PrincipalState::default()
+        };
+        assert_eq!(
+            standing.principal_state(&principal),
+            PrincipalState::default()
+        );
+        let event = TrustEvent::PrincipalChanged {
+            principal: principal.clone(),
+            state: suspended.clone(),
+        };
+        assert_eq!(standing.apply(1, &event), Ok(()));
+        assert_eq!(standing.principal_state(&principal), suspended);
     }
 }
