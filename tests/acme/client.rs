@@ -122,13 +122,18 @@ impl Key {
 
 /// An external account binding of a key, for a URL.
 pub fn binding(key_id: &str, mac_key: &[u8], account_key: &Key, url: &str) -> Value {
-    let protected = encode(json!({"alg": "HS256", "kid": key_id, "url": url}).to_string());
-    let payload = encode(account_key.jwk().to_string());
-    let mac = hmac::sign(
+    let protected = json!({"alg": "HS256", "kid": key_id, "url": url});
+    mac(mac_key, &protected, &account_key.jwk())
+}
+
+/// A flattened JWS with HS256.
+pub fn mac(mac_key: &[u8], protected: &Value, payload: &Value) -> Value {
+    let (protected, payload) = (encode(protected.to_string()), encode(payload.to_string()));
+    let tag = hmac::sign(
         &hmac::Key::new(hmac::HMAC_SHA256, mac_key),
         format!("{protected}.{payload}").as_bytes(),
     );
-    json!({"protected": protected, "payload": payload, "signature": encode(mac)})
+    json!({"protected": protected, "payload": payload, "signature": encode(tag)})
 }
 
 /// What came back.
@@ -182,6 +187,14 @@ impl Reply {
                 .unwrap()
                 .to_owned(),
         )
+    }
+
+    /// Its status and, if it is a problem, the last part of its type.
+    pub fn outcome(&self) -> (u16, String) {
+        if self.status.is_success() {
+            return (self.status.as_u16(), String::new());
+        }
+        self.problem()
     }
 
     /// That it worked.

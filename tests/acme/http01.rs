@@ -127,14 +127,15 @@ async fn a_server_that_never_answers_holds_nothing_up() {
     scene
         .outside
         .respond(TOKEN, Page::Late(Duration::from_secs(3600)));
-    scene
-        .expect(
-            "ip",
-            "127.0.0.1",
-            ValidationFailureKind::Connection,
-            "no answer from 127.0.0.1 within 1 seconds",
-        )
-        .await;
+    let validation = scene.expect(
+        "ip",
+        "127.0.0.1",
+        ValidationFailureKind::Connection,
+        "no answer from 127.0.0.1 within 1 seconds",
+    );
+    tokio::time::timeout(Duration::from_secs(10), validation)
+        .await
+        .unwrap();
 }
 
 // Vault CVE-2026-5052: validation reached internal addresses.

@@ -238,34 +238,24 @@ async fn a_request_that_is_not_as_rfc_8555_says_is_refused_with_the_right_proble
     ];
     let url = client.url("new-order");
     let payload = json!({"identifiers": [{"type": "dns", "value": "a.example"}]}).to_string();
+    let mut wrong = Vec::new();
     for case in cases {
         let mut header = client.protected(&url).await;
         (case.protected)(&mut header);
         let mut jws = client.key.jws(&header, &payload);
         (case.body)(&mut jws);
         let reply = client.send(&url, &jws).await;
-        let (status, kind) = reply.problem();
-        assert_eq!(
-            (status, kind.as_str()),
-            case.expected,
-            "{}: {:?}",
-            case.what,
-            reply.json()
-        );
-        let algorithms = reply.json()["algorithms"].as_array().map_or(0, Vec::len);
-        assert_eq!(
-            algorithms > 0,
-            kind == "badSignatureAlgorithm",
-            "{}",
-            case.what
-        );
-        assert_eq!(
-            reply.links(),
-            [format!("<{}>;rel=\"index\"", client.url("directory"))],
-            "{}",
-            case.what
-        );
+        let (status, kind) = reply.outcome();
+        let algorithms = reply.json()["algorithms"].is_array();
+        let index = format!("<{}>;rel=\"index\"", client.url("directory"));
+        if (status, kind.as_str()) != case.expected
+            || algorithms != (kind == "badSignatureAlgorithm")
+            || reply.links() != [index]
+        {
+            wrong.push((case.what, reply));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
     // The request itself is good.
     client
         .post(&url, serde_json::from_str(&payload).unwrap())
