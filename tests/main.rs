@@ -15,5 +15,6 @@ mod gate;
 mod peers;
 mod repo;
 mod revocation;
+mod store;
 mod support;
 mod vectors;
