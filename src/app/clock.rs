@@ -18,6 +18,15 @@ impl SystemClock {
     pub fn ahead_by(ahead: Duration) -> Self {
         Self { ahead }
     }
+
+    /// Waits, on the calling thread: for commands that watch other processes, never in a server.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the clock that everybody else is handed"
+    )]
+    pub fn pause(duration: Duration) {
+        std::thread::sleep(duration);
+    }
 }
 
 impl Clock for SystemClock {

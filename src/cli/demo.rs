@@ -178,17 +178,13 @@ fn revocation(stage: &mut Stage, listen: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the story waits for processes, on a thread of its own"
-)]
 fn join(thread: thread::JoinHandle<Timestamp>) -> Result<Timestamp, Failure> {
     let begun = SystemClock::default().now();
     while !thread.is_finished() {
         if SystemClock::default().now().since(begun) > DEADLINE {
             return Err(Failure::new("the revoked connection is still open"));
         }
-        thread::sleep(Duration::from_millis(1));
+        SystemClock::pause(Duration::from_millis(1));
     }
     thread
         .join()
@@ -322,10 +318,6 @@ impl Stage {
         }
     }
 
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the story waits for a process, on a thread of its own"
-    )]
     fn start_upstream(&mut self) -> Result<(), Failure> {
         let child = self
             .command(&format!(
@@ -340,7 +332,7 @@ impl Stage {
             if SystemClock::default().now().since(begun) > DEADLINE {
                 return Err(Failure::new("the upstream did not start"));
             }
-            thread::sleep(Duration::from_millis(5));
+            SystemClock::pause(Duration::from_millis(5));
         }
         Ok(())
     }

@@ -60,7 +60,10 @@ async fn ca(
         not_after,
         public_key: key.public_key().clone(),
         names: Vec::new(),
-        revocation_list: issuer.map(|issuer| issuer.list_url().to_owned()),
+        revocation_list: Some(match issuer {
+            Some(issuer) => issuer.list_url().to_owned(),
+            None => format!("{PUBLIC_URL}/root.crl"),
+        }),
         issuer_certificate: issuer.map(|issuer| issuer.certificate_url().to_owned()),
     };
     let checked = draft

@@ -1,3 +1,5 @@
+//! Drafts, the linter and signing, held to what must never be signed.
+
 use super::*;
 use crate::{
     crl::{ListDraft, ListScope, RevokedEntry},
