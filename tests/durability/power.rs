@@ -51,23 +51,25 @@ impl Machine {
     }
 
     /// Cuts the power, after the program has ended: every database file below `files` that it opened holds what had
-    /// been synced, and SQLite's shared-memory index, which never is, is gone. Tells what each file lost: its name, its
-    /// length before and its length after.
-    pub fn cut_power(&self, files: &Path) -> Vec<(String, u64, u64)> {
+    /// been synced, and SQLite's shared-memory index, which never is, is gone. Tells how many bytes of each file were
+    /// lost by it.
+    pub fn cut_power(&self, files: &Path) -> Vec<(String, usize)> {
         let files = files.canonicalize().unwrap();
         let mut lost = Vec::new();
         for entry in fs::read_dir(self.shadows()).unwrap() {
             let shadow = entry.unwrap().path();
             let name = shadow.file_name().unwrap().to_str().unwrap().to_owned();
             let file = files.join(name.replace('%', "/"));
-            let before = fs::metadata(&file).map_or(0, |metadata| metadata.len());
-            let after = fs::copy(&shadow, &file).unwrap();
+            let written = fs::read(&file).unwrap_or_default();
+            let synced = fs::read(&shadow).unwrap();
+            fs::write(&file, &synced).unwrap();
             fs::remove_file(&shadow).unwrap();
             let index = PathBuf::from(format!("{}-shm", file.display()));
             if index.exists() {
                 fs::remove_file(index).unwrap();
             }
-            lost.push((name, before, after));
+            let same = written.iter().zip(&synced).filter(|(a, b)| a == b).count();
+            lost.push((name, written.len().max(synced.len()) - same));
         }
         lost.sort();
         lost

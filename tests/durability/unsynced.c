@@ -7,8 +7,9 @@
  * written as `%`): what a disk would surely hold that loses, when the power goes, every write since the last fsync or
  * fdatasync of that file. After the program was killed, the test puts each shadow in its file's place.
  *
- * A shadow follows a sync by the ranges written since the one before, not by the whole file. Every write, truncation
- * and sync holds one lock, so no byte enters a shadow that was written after its sync began.
+ * A shadow follows a sync by the ranges written since the one before, not by the whole file: they are read before the
+ * real sync begins and enter the shadow when it has returned. So whatever is killed in the middle of a sync loses all
+ * of it, and no byte enters a shadow that was written after its sync began.
  *
  * What it takes for durable at once, and so does not test: names (creating, renaming, removing), as journalling file
  * systems keep them when the file itself is synced. A file that was created and never synced is empty after the cut.
@@ -186,27 +187,68 @@ static void cut(struct file *file, off_t to) {
     }
 }
 
-static void synced(struct file *file) {
-    if (!file->live) {
-        return;
+/* What a sync makes durable: the length, and the bytes written since the sync before. */
+struct batch {
+    off_t shortest, length;
+    struct range *ranges;
+    size_t count;
+    char *bytes;
+};
+
+static struct batch take(struct file *file) {
+    struct batch batch = {file->shortest, length(file), file->unsynced, file->count, NULL};
+    size_t total = 0;
+    for (size_t i = 0; i < batch.count; i++) {
+        total += (size_t)(batch.ranges[i].end - batch.ranges[i].start);
     }
-    off_t now = length(file);
+    batch.bytes = malloc(total + 1);
+    if (batch.bytes == NULL) {
+        give_up("no memory for", file->path);
+    }
+    char *into = batch.bytes;
+    for (size_t i = 0; i < batch.count; i++) {
+        struct range *range = &batch.ranges[i];
+        /* What was cut off since ends at the file's length. */
+        if (range->end > batch.length) {
+            range->end = batch.length;
+        }
+        if (range->start > range->end) {
+            range->start = range->end;
+        }
+        size_t want = (size_t)(range->end - range->start);
+        if (pread(file->reader, into, want, range->start) != (ssize_t)want) {
+            give_up("can't read", file->path);
+        }
+        into += want;
+    }
+    file->unsynced = NULL;
+    file->count = file->room = 0;
+    file->shortest = batch.length;
+    return batch;
+}
+
+static void put(struct file *file, struct batch *batch) {
     struct stat shadow;
     if (fstat(file->shadow, &shadow) != 0) {
         give_up("can't stat", file->shadow_path);
     }
     /* What was cut away and perhaps grew again is zeros but for what was written since. */
-    if (file->shortest < shadow.st_size && real_ftruncate(file->shadow, file->shortest) != 0) {
+    if (batch->shortest < shadow.st_size && real_ftruncate(file->shadow, batch->shortest) != 0) {
         give_up("can't cut", file->shadow_path);
     }
-    if (real_ftruncate(file->shadow, now) != 0) {
+    if (real_ftruncate(file->shadow, batch->length) != 0) {
         give_up("can't size", file->shadow_path);
     }
-    for (size_t i = 0; i < file->count; i++) {
-        copy(file, file->unsynced[i].start, file->unsynced[i].end);
+    char *from = batch->bytes;
+    for (size_t i = 0; i < batch->count; i++) {
+        size_t count = (size_t)(batch->ranges[i].end - batch->ranges[i].start);
+        if (real_pwrite(file->shadow, from, count, batch->ranges[i].start) != (ssize_t)count) {
+            give_up("can't write", file->shadow_path);
+        }
+        from += count;
     }
-    file->count = 0;
-    file->shortest = now;
+    free(batch->bytes);
+    free(batch->ranges);
 }
 
 static struct file *named(const char *path) {
@@ -449,14 +491,25 @@ int ftruncate64(int fd, off_t to) {
 int ftruncate(int fd, off_t to) { return ftruncate64(fd, to); }
 
 static int sync_hook(int fd, int (*real_sync)(int)) {
+    /* One sync at a time: their batches must enter the shadow in the order in which they were taken. */
+    static pthread_mutex_t syncing = PTHREAD_MUTEX_INITIALIZER;
     struct file *file = of(fd);
     if (file == NULL) {
         return real_sync(fd);
     }
+    pthread_mutex_lock(&syncing);
     pthread_mutex_lock(&lock);
-    synced(file);
+    struct batch batch = take(file);
     pthread_mutex_unlock(&lock);
-    return real_sync(fd);
+    int result = real_sync(fd);
+    if (result != 0) {
+        give_up("can't sync", file->path);
+    }
+    pthread_mutex_lock(&lock);
+    put(file, &batch);
+    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&syncing);
+    return result;
 }
 
 int fsync(int fd) {

@@ -3,7 +3,7 @@
 
 use super::{
     acme_client::{Obtained, Order, certbot, lego},
-    openssl::{Chain, extension, serial},
+    openssl::{Chain, extension, key_belongs_to, serial},
 };
 use crate::support::Server;
 
@@ -50,6 +50,7 @@ fn obtains_with_a_binding(client: fn(&Order<'_>) -> Option<Obtained>) {
     ] {
         assert!(names.contains(name), "{names}\n{}", obtained.said);
     }
+    assert_eq!(key_belongs_to(&obtained.key, &obtained.chain), Some(true));
     let serial = serial(&obtained.chain).expect("openssl");
     let shown = server.json(&["cert", "show", &serial]);
     assert_eq!(shown["principal"], "service:billing/etl");

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use super::{
     acme_client::{Obtained, Order, certbot, lego},
     dns::Dns,
-    openssl::{Chain, extension, serial},
+    openssl::{Chain, extension, key_belongs_to, serial},
 };
 use crate::support::Server;
 
@@ -51,6 +51,7 @@ fn obtains_by_http_01(client: fn(&Order<'_>) -> Option<Obtained>) {
     let said = chain("sslclient").is_refused(None).expect("openssl");
     assert!(said.contains("purpose"), "{said}\n{}", obtained.said);
     assert_eq!(dns_names(&obtained), NAMES_SORTED);
+    assert_eq!(key_belongs_to(&obtained.key, &obtained.chain), Some(true));
     let serial = serial(&obtained.chain).expect("openssl");
     let shown = server.json(&["cert", "show", &serial]);
     assert_eq!(shown["status"], "valid");

@@ -86,6 +86,22 @@ pub fn extension(chain: &Path, name: &str) -> Option<String> {
     Some(succeeds(openssl.arg(chain)))
 }
 
+/// The private key is that of the first certificate; none where there's no openssl.
+pub fn key_belongs_to(key: &Path, chain: &Path) -> Option<bool> {
+    let of_key = succeeds(
+        program("openssl")?
+            .args(["pkey", "-pubout", "-in"])
+            .arg(key),
+    );
+    let mut openssl = program("openssl")?;
+    let of_chain = succeeds(
+        openssl
+            .args(["x509", "-noout", "-pubkey", "-in"])
+            .arg(chain),
+    );
+    Some(of_key == of_chain)
+}
+
 /// The first certificate's serial number, in lower-case hexadecimal; none where there's no openssl.
 pub fn serial(chain: &Path) -> Option<String> {
     let mut openssl = program("openssl")?;
