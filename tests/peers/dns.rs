@@ -30,10 +30,10 @@ impl Dns {
         let thread = thread::spawn(move || {
             let mut query = [0; 1232];
             while !stop.load(Ordering::SeqCst) {
-                if let Ok((length, from)) = socket.recv_from(&mut query) {
-                    if let Some(answer) = answer(&query[..length]) {
-                        let _ = socket.send_to(&answer, from);
-                    }
+                if let Ok((length, from)) = socket.recv_from(&mut query)
+                    && let Some(answer) = answer(&query[..length])
+                {
+                    let _ = socket.send_to(&answer, from);
                 }
             }
         });
