@@ -125,6 +125,14 @@ fn a_key_is_good_with_its_own_secret_and_pepper_while_it_lives() {
         id: other.id(),
         ..key.clone()
     };
+    let renamed = ApiKey {
+        id: other.id(),
+        ..key.clone()
+    };
+    assert_eq!(
+        renamed.verify(&token, &pepper, NOW),
+        Err(ApiKeyFault::WrongSecret)
+    );
     let other_kind = ApiKeyToken::mint(ApiKeyKind::Restricted, &[1; 32]);
     let later = NOW + Duration::from_secs(60);
     let expiring = ApiKey {

@@ -175,13 +175,28 @@ to = "device:**"
 [[bind]]
 role = "two"
 to = "device:x/y"
+[[bind]]
+role = "two"
+to = "device:q/r"
+[[deny]]
+to = "device:w/**"
+scope = "a:b@secret/**"
+[[deny]]
+to = "device:w/a"
+scope = "a:b@secret"
 "#,
     );
     let none = Labels::default();
+    assert_eq!(
+        rule(&policy, "device:w/a", &none, "a:b@secret", NOW),
+        "-deny[0]"
+    );
     for (principal, needed, wanted) in [
         ("device:x/y", "a:b", "role \"two\" via bind[0]"),
         ("device:z", "a:b", "role \"one\" via bind[1]"),
         ("device:z", "c:d", "-default deny"),
+        // A later binding that fits more closely does not take its place.
+        ("device:q/r", "a:b", "role \"one\" via bind[1]"),
     ] {
         assert_eq!(rule(&policy, principal, &none, needed, NOW), wanted);
     }

@@ -54,6 +54,18 @@ scope = "config:delete@devices/prod/**"
 [[deny]]
 to = "device:denied-cleaner"
 scope = "keys:mint"
+
+[[role]]
+name = "root"
+allow = ["root:use"]
+
+[[bind]]
+role = "root"
+to = "device:denied-cleaner"
+
+[[deny]]
+to = "device:denied-cleaner"
+scope = "root:use"
 "#;
 
 struct Attempt<'a> {
@@ -180,7 +192,7 @@ fn nobody_lends_what_it_has_not_got() {
         (&without_minting, "keys:mint@device/fra/a: not administered"),
         (&cleaner, "config:delete@devices/**: deny[0]"),
         (&harmless_cleaner, "may"),
-        // What is denied to the target as well is not lent.
+        // What is denied to the target is not lent, whether the actor has it (and is denied it) or not.
         (&denied_cleaner, "may"),
         (&operator, "may"),
         (

@@ -217,6 +217,7 @@ mod tests {
             ("GET a.example /v1/x/7/8", "3 x:any@x/7/8"),
             ("GET a.example /v1/x/7/", "none"),
             ("GET a.example /v1/", "none"),
+            ("GET b.example /free/", "none"),
             ("GET a.example /v1", "none"),
             ("GET a.example /v1/x/end", "0 x:read@end"),
             ("GET a.example /v1/y/end", "4 x:end@y"),
