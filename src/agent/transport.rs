@@ -52,6 +52,8 @@ impl Transport {
         tls.resumption = Resumption::disabled();
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
+        // Requests are small and each waits for its answer: Nagle's delay would be all that one waits for.
+        tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_WITHIN));
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)

@@ -8,7 +8,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::{
         Arc,
@@ -17,9 +17,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use instant_acme::{Account, ExternalAccountKey, Identifier, NewAccount, NewOrder, RetryPolicy};
 use portcullis::{
+    agent::{self, transport::Transport, trust::ServerTrust},
     app::{Init, StateDir, init},
     authority::{
         Authority, Invite, Issuer, Issuers, ListSchedule, NewAccount as OpenAccount, Parts,
@@ -34,6 +36,7 @@ use portcullis::{
 use portcullis_ca::{
     csr::CertificateRequest,
     key::{KeyAlgorithm, Signer, SigningKey},
+    pki_types::{CertificateDer, pem::PemObject},
 };
 use x509_parser::{certification_request::X509CertificationRequest, prelude::FromDer};
 
@@ -375,6 +378,8 @@ impl Server {
             .status()
             .expect("portcullis runs");
         assert!(made.success());
+        let config = "[server]\nlisten = \"127.0.0.1:18444\"\n[status]\nlisten = \"127.0.0.1:18445\"\n[gate]\nlisten = \"127.0.0.1:18443\"\n";
+        fs::write(dir.path().join("state/portcullis.toml"), config).expect("written");
         let mut child = Self::portcullis(dir.path(), &["serve", "--log", "warn"])
             .stdout(Stdio::piped())
             .spawn()
@@ -384,7 +389,10 @@ impl Server {
         let ready = std::io::BufReader::new(stdout)
             .lines()
             .any(|line| line.is_ok_and(|line| line.starts_with("  admin")));
-        assert!(ready, "the server must start; are its default ports free?");
+        assert!(
+            ready,
+            "the server must start; are ports 18443 to 18445 free?"
+        );
         Self { child, dir }
     }
 
@@ -409,9 +417,16 @@ impl Server {
         let invited: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
         let text = |name: &str| invited[name].as_str().expect("text").to_owned();
         let mac = URL_SAFE_NO_PAD.decode(text("mac_key")).expect("base64url");
-        let root: PathBuf = self.dir.path().join("state/root.pem");
-        let (account, _) = Account::builder_with_root(root)
-            .expect("a client")
+        let root = fs::read(self.dir.path().join("state/root.pem")).expect("a root");
+        let root = CertificateDer::from_pem_slice(&root).expect("a certificate");
+        let mut pin = [0; 32];
+        pin.copy_from_slice(digest::digest(&digest::SHA256, &root).as_ref());
+        // The agent's own way to the server: one connection for each worker, without Nagle's delay.
+        #[allow(clippy::disallowed_methods, reason = "a benchmark measures time")]
+        let clock = agent::clock::Clock::new(time::OffsetDateTime::now_utc);
+        let transport =
+            Transport::new(Arc::new(ServerTrust::pinned(pin)), clock).expect("a client");
+        let (account, _) = Account::builder_with_http(Box::new(transport))
             .create(
                 &NewAccount {
                     contact: &[],

@@ -14,11 +14,11 @@ use crate::{
 impl Accounts for SqliteStore {
     fn account<'a>(&'a self, id: &'a AccountId) -> Answer<'a, Option<Account>> {
         let id = id.clone();
-        self.read(move |connection| by_id(connection, &id))
+        self.look_up(move |connection| by_id(connection, &id))
     }
 
     fn account_by_key(&self, thumbprint: Thumbprint) -> Answer<'_, Option<Account>> {
-        self.read(move |connection| by_key(connection, thumbprint))
+        self.look_up(move |connection| by_key(connection, thumbprint))
     }
 }
 

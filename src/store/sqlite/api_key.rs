@@ -17,7 +17,7 @@ use crate::{
 
 impl ApiKeys for SqliteStore {
     fn api_key(&self, id: ApiKeyId) -> Answer<'_, Option<ApiKey>> {
-        self.read(move |connection| by_id(connection, id))
+        self.look_up(move |connection| by_id(connection, id))
     }
 
     fn api_keys(&self) -> Answer<'_, Vec<ApiKey>> {

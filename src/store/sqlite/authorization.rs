@@ -14,7 +14,7 @@ use crate::{
 impl Authorizations for SqliteStore {
     fn authorization<'a>(&'a self, id: &'a AuthorizationId) -> Answer<'a, Option<Authorization>> {
         let id = id.clone();
-        self.read(move |connection| by_id(connection, &id))
+        self.look_up(move |connection| by_id(connection, &id))
     }
 
     fn authorizations_in_processing(&self) -> Answer<'_, Vec<Authorization>> {

@@ -21,7 +21,7 @@ const COLUMNS: &str = "serial, issuer, list_shard, profile, principal, names, no
 
 impl Certificates for SqliteStore {
     fn certificate(&self, serial: Serial) -> Answer<'_, Option<CertificateRecord>> {
-        self.read(move |connection| by_serial(connection, serial))
+        self.look_up(move |connection| by_serial(connection, serial))
     }
 
     fn certificates(&self, filter: CertificateFilter) -> Answer<'_, Vec<CertificateRecord>> {
@@ -47,7 +47,7 @@ impl Certificates for SqliteStore {
     }
 
     fn is_key_blocked(&self, fingerprint: [u8; 32]) -> Answer<'_, bool> {
-        self.read(move |connection| is_key_blocked(connection, &fingerprint))
+        self.look_up(move |connection| is_key_blocked(connection, &fingerprint))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
 impl Enrolments for SqliteStore {
     fn enrolment<'a>(&'a self, id: &'a EnrolmentId) -> Answer<'a, Option<Enrolment>> {
         let id = id.clone();
-        self.read(move |connection| by_id(connection, &id))
+        self.look_up(move |connection| by_id(connection, &id))
     }
 }
 

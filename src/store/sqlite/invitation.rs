@@ -10,7 +10,7 @@ use crate::{
 
 impl Invitations for SqliteStore {
     fn invitation(&self, id: InvitationId) -> Answer<'_, Option<Invitation>> {
-        self.read(move |connection| by_id(connection, id))
+        self.look_up(move |connection| by_id(connection, id))
     }
 }
 

@@ -65,7 +65,16 @@ impl SqliteStore {
         })
     }
 
-    /// Reads on a connection of its own, off the async threads.
+    /// Looks one record up by its key, where the call is made: some microseconds, less than a change of threads costs.
+    fn look_up<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Answer<'static, T> {
+        let answer = self.readers.with(query);
+        Box::pin(std::future::ready(answer))
+    }
+
+    /// Reads what may be much, on a connection of its own and off the async threads.
     fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,

@@ -14,7 +14,7 @@ use crate::{
 impl Orders for SqliteStore {
     fn order<'a>(&'a self, id: &'a OrderId) -> Answer<'a, Option<Order>> {
         let id = id.clone();
-        self.read(move |connection| by_id(connection, &id))
+        self.look_up(move |connection| by_id(connection, &id))
     }
 
     fn orders_of<'a>(&'a self, account: &'a AccountId, limit: usize) -> Answer<'a, Vec<OrderId>> {

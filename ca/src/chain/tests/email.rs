@@ -35,7 +35,15 @@ fn an_address_must_be_within_the_constraints_of_every_ca_above_it() {
     let outside = || Err(ChainError::new(Place::Leaf, Fault::NameConstraints));
     let free = |_: &mut CertificateParams| {};
     type Change = Box<dyn Fn(&mut CertificateParams)>;
-    let cases: Vec<(&str, Change, Change, &str, Result<(), ChainError>)> = vec![
+    /// What it shows, root, intermediate, the leaf's address, and what comes out.
+    type Case = (
+        &'static str,
+        Change,
+        Change,
+        &'static str,
+        Result<(), ChainError>,
+    );
+    let cases: Vec<Case> = vec![
         (
             "none",
             Box::new(free),
