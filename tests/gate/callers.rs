@@ -1,7 +1,9 @@
 //! "What the caller sees" of the permission model, case by case, once with a certificate and once with an API key of the
 //! same principal: the same decision.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use portcullis::domain::{ApiKey, ApiKeyKind, event::TrustEvent};
 
 use super::{
     connection::{Answer, BOTH, Client, Http},
@@ -174,8 +176,6 @@ async fn ask(
 /// Cases of API keys alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_not_good_is_told_one_reason_for_all() {
-    use portcullis::domain::event::TrustEvent;
-
     let stage = Stage::open().await;
     let default = Narrowed::default;
     let (_, good) = stage.mint("device:fra/a", &default());
@@ -208,6 +208,14 @@ async fn a_key_that_is_not_good_is_told_one_reason_for_all() {
             ..default()
         },
     );
+    let (_, enrolment) = stage.mint_kind(ApiKeyKind::Enrolment, "device:fra/a", &default());
+    // The id is in force, the secret is another's.
+    let (forged, wrong_secret) = stage.mint("device:fra/a", &default());
+    let (another, _) = stage.mint("device:fra/a", &default());
+    stage.apply(&TrustEvent::ApiKeyMinted(Arc::new(ApiKey {
+        digest: another.digest,
+        ..(*forged).clone()
+    })));
     let typo = format!("{}x", &good[..good.len() - 1]);
 
     let invalid = expect(
@@ -237,6 +245,8 @@ async fn a_key_that_is_not_good_is_told_one_reason_for_all() {
         (OWN, &[revoked_token.as_str()], &invalid),
         (OWN, &[expired.as_str()], &invalid),
         (OWN, &[bound.as_str()], &invalid),
+        (OWN, &[enrolment.as_str()], &invalid),
+        (OWN, &[wrong_secret.as_str()], &invalid),
         (
             OWN,
             &[elsewhere.as_str()],

@@ -4,7 +4,8 @@ use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::{
     body::Incoming,
     client::conn::{http1, http2},
@@ -16,7 +17,7 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 use rustls_pki_types::ServerName;
-use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
+use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
@@ -125,6 +126,16 @@ impl Client {
             resumed,
         }
     }
+}
+
+/// A body that is sent piece by piece, until the sender is dropped.
+pub fn pieces() -> (mpsc::Sender<Bytes>, Body) {
+    let (sender, receiver) = mpsc::channel::<Bytes>(1);
+    let stream = futures_util::stream::unfold(receiver, |mut receiver| async move {
+        let piece = receiver.recv().await?;
+        Some((Ok(Frame::data(piece)), receiver))
+    });
+    (sender, StreamBody::new(stream).boxed())
 }
 
 /// An HTTP connection. Its driver ends when the connection does.

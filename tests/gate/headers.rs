@@ -6,8 +6,8 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 
 use super::{
-    connection::{BOTH, Client, Http},
-    stage::{HOST, Narrowed, Stage},
+    connection::{BOTH, Client, Http, pieces},
+    stage::{ECHO, HOST, Narrowed, Stage},
 };
 
 const PATH: &str = "/v1/devices/fra/a";
@@ -149,18 +149,11 @@ async fn trailers_do_not_carry_an_identity_past_the_gate() {
 async fn bodies_stream_through_in_both_directions_without_waiting_for_their_end() {
     let stage = Stage::open().await;
     let device = stage.pki.client("device/fra/a");
-    // What is posted comes back as it is sent, piece by piece: nothing may be kept until the end.
-    stage.apply_policy(
-        "[[bind]]\nrole = \"echo\"\nto = \"device:fra/**\"\n[[role]]\nname = \"echo\"\nallow = [\"telemetry:write@devices/echo\"]\n",
-    );
+    // Nothing may be kept until the end.
+    stage.apply_policy(ECHO);
     for http in BOTH {
         let mut connection = Client::new(&stage, Some(&device), http).connect().await;
-        let (pieces, source) = tokio::sync::mpsc::channel::<Bytes>(1);
-        let stream = futures_util::stream::unfold(source, |mut source| async move {
-            let piece = source.recv().await?;
-            Some((Ok(Frame::data(piece)), source))
-        });
-        let body = StreamBody::new(stream).boxed();
+        let (pieces, body) = pieces();
         let request = connection.request_with("POST", "/v1/devices/echo", &[], body);
         pieces.send(Bytes::from_static(b"first")).await.unwrap();
         let response = connection.begin(request).await.expect("an answer");

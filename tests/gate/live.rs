@@ -3,14 +3,19 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
 use super::{
-    connection::{BOTH, Client, Connected, Http},
+    connection::{BOTH, Client, Connected, Http, pieces},
     pki::Leaf,
-    stage::{DEADLINE, Narrowed, Stage},
+    stage::{DEADLINE, ECHO, HOST, Narrowed, Stage},
 };
 
 const PATH: &str = "/v1/devices/fra/a";
@@ -82,6 +87,39 @@ async fn a_stream_of_a_revoked_certificate_breaks_and_nobody_elses_does() {
             next(&mut others).await.expect("a stream").expect("a frame");
         }
     }
+}
+
+/// What the kernel still holds back for a slow reader is not for a revoked one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_buffered_for_a_revoked_reader_is_thrown_away() {
+    let stage = Stage::open().await;
+    let device = stage.pki.client("device/fra/a");
+    let client = Client::new(&stage, Some(&device), Http::One);
+    let mut stream = client.tls(HOST).await.expect("a handshake");
+    let request = format!("GET /v1/devices/flood HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut buffer = vec![0; 4096];
+    stream
+        .read_exact(&mut buffer)
+        .await
+        .expect("the flood begins");
+    // Time for the buffers between to fill; however full they are, the end must be a reset.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    stage.revoke(&device);
+    let gone = async {
+        while stage.gate.connections() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        loop {
+            match stream.read(&mut buffer).await {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) => return Some(error.kind()),
+            }
+        }
+    };
+    let end = timeout(DEADLINE, gone).await.expect("an end in time");
+    assert_eq!(end, Some(std::io::ErrorKind::ConnectionReset));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +266,7 @@ async fn a_stream_breaks_when_the_policy_denies_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shutdown_lets_answers_under_way_end_and_takes_no_new_connection() {
+async fn a_shutdown_closes_what_is_idle_and_takes_no_new_connection() {
     let stage = Stage::open().await;
     let device = stage.pki.client("device/fra/a");
     let address = stage.address();
@@ -241,5 +279,39 @@ async fn a_shutdown_lets_answers_under_way_end_and_takes_no_new_connection() {
         .expect("an end in time")
         .expect("no panic");
     idle.closed().await;
-    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_lets_an_answer_under_way_end_and_then_its_connection() {
+    for http in BOTH {
+        let stage = Stage::open().await;
+        stage.apply_policy(ECHO);
+        let device = stage.pki.client("device/fra/a");
+        let address = stage.address();
+        let mut connection = Client::new(&stage, Some(&device), http).connect().await;
+        let (pieces, body) = pieces();
+        let request = connection.request_with("POST", "/v1/devices/echo", &[], body);
+        pieces.send(Bytes::from_static(b"first")).await.unwrap();
+        let response = connection.begin(request).await.expect("an answer");
+        let mut body = response.into_body();
+        next(&mut body).await.expect("a body").expect("a frame");
+
+        let ended = tokio::task::spawn_blocking(move || stage.gate.shutdown());
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        pieces.send(Bytes::from_static(b"last")).await.unwrap();
+        drop(pieces);
+        let rest = timeout(DEADLINE, body.collect()).await.expect("in time");
+        assert_eq!(rest.expect("a proper end").to_bytes(), "last");
+        assert!(
+            connection.get(PATH).await.is_err(),
+            "{http:?}: a new request"
+        );
+        timeout(DEADLINE, ended)
+            .await
+            .expect("an end in time")
+            .expect("no panic");
+    }
 }

@@ -31,6 +31,17 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 
 pub const HOST: &str = "api.example";
 
+/// Lets the devices of `fra` post to `/v1/devices/echo`, where what is sent comes back as it is sent.
+pub const ECHO: &str = r#"
+    [[role]]
+    name = "echo"
+    allow = ["telemetry:write@devices/echo"]
+
+    [[bind]]
+    role = "echo"
+    to = "device:fra/**"
+"#;
+
 /// A clock that only the test moves.
 pub struct TestClock(AtomicI64);
 
@@ -91,7 +102,7 @@ impl Stage {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             threads: NonZeroUsize::new(2).unwrap(),
             limits: Limits {
-                drain: Duration::from_secs(1),
+                drain: DEADLINE,
                 ..Limits::default()
             },
             trust_domain: "home.example".parse().unwrap(),
@@ -166,12 +177,21 @@ impl Stage {
         self.apply(&TrustEvent::PolicyApplied(self.policy(more)));
     }
 
-    /// Mints a key and gives its id and token.
+    /// Mints a key and gives its record and token.
     pub fn mint(&self, principal: &str, narrowed: &Narrowed<'_>) -> (Arc<ApiKey>, String) {
+        self.mint_kind(ApiKeyKind::Standard, principal, narrowed)
+    }
+
+    pub fn mint_kind(
+        &self,
+        kind: ApiKeyKind,
+        principal: &str,
+        narrowed: &Narrowed<'_>,
+    ) -> (Arc<ApiKey>, String) {
         let seed = self.epoch.load(Ordering::SeqCst).to_be_bytes();
         let mut randomness = [0; 32];
         randomness[..8].copy_from_slice(&seed);
-        let token = ApiKeyToken::mint(ApiKeyKind::Standard, &randomness);
+        let token = ApiKeyToken::mint(kind, &randomness);
         let now = self.clock.now();
         let key = Arc::new(ApiKey {
             id: token.id(),

@@ -37,7 +37,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Answers `/stream…` with a body that never ends, `/echo…` with the request's body as it comes, `/hang…` never, and
+    /// Answers `/stream…` with a body that never ends, `/flood…` with one that is as fast as it can be, `/echo…` with the request's body as it comes, `/hang…` never, and
     /// everything else with `ok`.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -92,7 +92,10 @@ impl Upstream {
             std::future::pending::<()>().await;
         }
         Ok(Response::new(if target.contains("/stream") {
-            Either::Right(Either::Left(Ticks(interval(Duration::from_millis(10)))))
+            let interval = interval(Duration::from_millis(10));
+            Either::Right(Either::Left(Ticks(Some(interval))))
+        } else if target.contains("/flood") {
+            Either::Right(Either::Left(Ticks(None)))
         } else {
             Either::Left(Full::new(Bytes::from_static(b"ok")))
         }))
@@ -100,7 +103,7 @@ impl Upstream {
 }
 
 /// A body that never ends.
-pub struct Ticks(Interval);
+pub struct Ticks(Option<Interval>);
 
 impl Body for Ticks {
     type Data = Bytes;
@@ -110,8 +113,12 @@ impl Body for Ticks {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0
-            .poll_tick(context)
-            .map(|_| Some(Ok(Frame::data(Bytes::from_static(b"tick\n")))))
+        const FLOOD: &[u8] = &[b'x'; 65536];
+        match &mut self.0 {
+            Some(interval) => interval
+                .poll_tick(context)
+                .map(|_| Some(Ok(Frame::data(Bytes::from_static(b"tick\n"))))),
+            None => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(FLOOD))))),
+        }
     }
 }
