@@ -299,6 +299,7 @@ pub struct IssuerCertificate {
     pub(crate) key_identifier: Vec<u8>,
     not_before: i64,
     not_after: i64,
+    revocation_list: Option<String>,
     for_rcgen: CertificateParams,
 }
 
@@ -355,6 +356,7 @@ impl IssuerCertificate {
             key_identifier,
             not_before: parsed.validity().not_before.timestamp(),
             not_after: parsed.validity().not_after.timestamp(),
+            revocation_list: lint::distribution_point(&parsed.tbs_certificate),
             for_rcgen,
         })
     }
@@ -381,6 +383,12 @@ impl IssuerCertificate {
     #[must_use]
     pub fn not_after(&self) -> i64 {
         self.not_after
+    }
+
+    /// Where it says that the list which would revoke it is.
+    #[must_use]
+    pub fn revocation_list(&self) -> Option<&str> {
+        self.revocation_list.as_deref()
     }
 
     pub(crate) fn for_rcgen<'a>(&'a self, capture: &'a Capture<'a>) -> Issuer<'a, &'a Capture<'a>> {

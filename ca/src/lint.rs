@@ -63,6 +63,24 @@ pub fn certificate(
     findings.0
 }
 
+/// The first URI of a certificate's CRL distribution points.
+pub(crate) fn distribution_point(certificate: &TbsCertificate<'_>) -> Option<String> {
+    certificate.extensions().iter().find_map(|extension| {
+        let ParsedExtension::CRLDistributionPoints(points) = extension.parsed_extension() else {
+            return None;
+        };
+        points.points.iter().find_map(|point| {
+            let Some(DistributionPointName::FullName(names)) = &point.distribution_point else {
+                return None;
+            };
+            names.iter().find_map(|name| match name {
+                ParsedName::URI(uri) => Some((*uri).to_owned()),
+                _ => None,
+            })
+        })
+    })
+}
+
 fn fields(
     findings: &mut Findings,
     parsed: &TbsCertificate<'_>,

@@ -49,6 +49,12 @@ impl Caller {
         self.decide("**")
     }
 
+    /// Decides whether the caller may do everything there is, as it takes to give anybody anything.
+    pub(super) fn on_all_there_is(&self) -> Result<Actor, Problem> {
+        self.on_everything()?;
+        self.decide_scope(&Scope::everything())
+    }
+
     /// Decides whether the caller may let somebody act as a principal, with all that the principal may do or, with
     /// `only`, that much of it: nobody lends what they haven't got.
     pub(super) fn lend(
@@ -83,7 +89,10 @@ impl Caller {
     }
 
     fn decide(&self, resource: &str) -> Result<Actor, Problem> {
-        let needed = self.scope(resource)?;
+        self.decide_scope(&self.scope(resource)?)
+    }
+
+    fn decide_scope(&self, needed: &Scope) -> Result<Actor, Problem> {
         let standing = self.state.authority.standing();
         let policy = standing.policy();
         let policy = policy
@@ -98,7 +107,7 @@ impl Caller {
         }
         let labels: &Labels = &state.labels;
         let now = self.state.authority.now();
-        match policy.permits(&self.principal, labels, &[], &needed, now) {
+        match policy.permits(&self.principal, labels, &[], needed, now) {
             Ok(_) => Ok(Actor::Principal(self.principal.clone())),
             Err(refusal) => {
                 tracing::warn!(principal = %self.principal, scope = %needed, rule = %refusal.rule, "the admin API refused a caller");

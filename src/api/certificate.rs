@@ -13,7 +13,7 @@ use super::{SharedState, caller::Caller, problem::Problem};
 use crate::{
     domain::{
         Principal, Timestamp,
-        certificate::{CertificateRecord, CertificateStatus},
+        certificate::{CertificateRecord, CertificateStatus, ends_enrolment},
         text::as_text,
     },
     store::CertificateFilter,
@@ -189,37 +189,43 @@ pub(super) async fn revoke(
                 Problem::bad_request(&error.to_string())
             })?;
     let mut records = Vec::new();
+    let mut actor = None;
+    let mut ended = 0;
     for serial in &wanted.serials {
-        records.push(record(&state, serial).await?);
+        let record = record(&state, serial).await?;
+        actor = Some(match &record.principal {
+            Some(principal) => caller.on(principal)?,
+            None => caller.on_everything()?,
+        });
+        records.push(record);
     }
     if let Some(principal) = &wanted.principal {
+        let may = caller.on(principal)?;
+        if ends_enrolment(reason) {
+            // First, so that nothing is issued between looking and revoking.
+            ended = state
+                .authority
+                .end_enrolments(&may, principal, reason)
+                .await?;
+        }
         let filter = CertificateFilter {
             principal: Some(principal.clone()),
             status: Some((CertificateStatus::Valid, state.authority.now())),
             ..CertificateFilter::default()
         };
         let found = state.authority.certificates(filter).await?;
-        if found.is_empty() {
+        if found.is_empty() && ended == 0 {
             return Err(Problem::not_found(&format!(
-                "{principal} has no valid certificate: portcullis cert list shows them"
+                "{principal} has no valid certificate and no enrolment: portcullis cert list shows them"
             )));
         }
         records.extend(found);
+        actor = Some(may);
     }
-    if records.is_empty() {
+    let Some(actor) = actor else {
         return Err(Problem::bad_request(
             "name at least one certificate, by serial or by principal",
         ));
-    }
-    let mut actor = None;
-    for record in &records {
-        actor = Some(match &record.principal {
-            Some(principal) => caller.on(principal)?,
-            None => caller.on_everything()?,
-        });
-    }
-    let Some(actor) = actor else {
-        return Err(Problem::internal("nobody decided"));
     };
     let serials: Vec<Serial> = records.iter().map(|record| record.serial).collect();
     let revoked = state
@@ -230,7 +236,7 @@ pub(super) async fn revoke(
     Ok(Json(CertificatesRevoked {
         serials: text(&revoked.serials),
         already_revoked: text(&revoked.already),
-        enrolments_ended: revoked.enrolments_ended,
+        enrolments_ended: ended + revoked.enrolments_ended,
         epoch: revoked.epoch,
     }))
 }

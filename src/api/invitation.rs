@@ -47,8 +47,10 @@ pub struct InvitationCreated {
     /// The external account binding's key identifier.
     pub key_id: String,
     /// Its MAC key, base64url.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub mac_key: String,
     /// All of it in one line, for the agent.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub token: String,
 }
 

@@ -86,7 +86,7 @@ pub(super) async fn apply(
     Json(wanted): Json<PolicyText>,
 ) -> Result<Json<PolicyApplied>, Problem> {
     // A policy can give anybody anything, so it takes the right to everything to apply one.
-    let actor = caller.on_everything()?;
+    let actor = caller.on_all_there_is()?;
     let policy = state.authority.check_policy(&wanted.text)?;
     let applied = state.authority.apply_policy(&actor, wanted.text).await?;
     Ok(Json(PolicyApplied {

@@ -278,8 +278,7 @@ impl Config {
         let public_url = self
             .public_url
             .unwrap_or_else(|| format!("http://{status_listen}"));
-        if Url::parse(&public_url).map_or(true, |url| url.scheme() != "http" || !url.has_host()) {
-            // Fetching a list over TLS would need a certificate that needs a list (RFC 5280 section 8).
+        if !is_plain_http(&public_url) {
             return Err(source.fault(
                 "public_url",
                 "it must be an http URL, for example http://ca.example.internal",
@@ -320,6 +319,13 @@ impl Config {
             status_listen,
         })
     }
+}
+
+/// Whether a URL is one that certificates may carry: fetching a list over TLS would need a certificate that needs a list
+/// (RFC 5280 section 8).
+#[must_use]
+pub fn is_plain_http(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.scheme() == "http" && url.has_host())
 }
 
 impl ProfileConfig {

@@ -9,10 +9,11 @@ use portcullis_ca::{
 };
 use zeroize::Zeroizing;
 
-use super::{StateDir, StateError};
+use super::{STORE_FILE, StateDir, StateError};
 use crate::{
     authority::{issuer_certificate_url, list_url},
     domain::{Timestamp, TrustDomain},
+    store::{StoreError, sqlite::SqliteStore},
 };
 
 /// The sample configuration, every key with its default and what it is for.
@@ -29,8 +30,6 @@ pub struct Init {
     pub key_algorithm: KeyAlgorithm,
     /// What both keys are sealed with; its file is then named in the configuration.
     pub passphrase: Option<(String, Zeroizing<Vec<u8>>)>,
-    /// Lines for the sample configuration, each in place of its commented default: (`key = default`, `key = value`).
-    pub changes: Vec<(String, String)>,
     /// Where lists and issuer certificates are to be had.
     pub public_url: String,
 }
@@ -98,6 +97,8 @@ pub async fn init(state: &StateDir, init: &Init, now: Timestamp) -> Result<Initi
         to_pem(hierarchy.intermediate.der()).as_bytes(),
     )?;
     state.write_new("policy.toml", 0o644, SAMPLE_POLICY.as_bytes())?;
+    // Made here and never by `serve`: a start without it would forget every revocation.
+    drop(SqliteStore::open(&state.file(STORE_FILE))?);
     // Last, so that an interrupted init is not taken for an authority.
     state.write_new("portcullis.toml", 0o644, configuration(init).as_bytes())?;
 
@@ -119,7 +120,14 @@ pub async fn init(state: &StateDir, init: &Init, now: Timestamp) -> Result<Initi
 
 /// The sample configuration with what was chosen.
 fn configuration(init: &Init) -> String {
-    let mut changes = init.changes.clone();
+    // The intermediate carries it, so it must not follow a later change of `status.listen`.
+    let mut changes = vec![(
+        "public_url = \"http://127.0.0.1:8445\"".to_owned(),
+        format!(
+            "public_url = {}",
+            toml::Value::from(init.public_url.as_str())
+        ),
+    )];
     changes.push((
         "trust_domain = \"portcullis.internal\"".to_owned(),
         format!("trust_domain = \"{}\"", init.trust_domain),
@@ -235,6 +243,9 @@ pub enum InitError {
     /// A file can't be written.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The store can't be made.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A key or a certificate can't be made.
     #[error("{0}")]
     Crypto(String),

@@ -6,8 +6,11 @@ mod init;
 mod serve;
 mod state_dir;
 
+/// The store's file in a state directory.
+const STORE_FILE: &str = "portcullis.db";
+
 pub use clock::SystemClock;
-pub use config::{Config, ConfigError, Settings};
+pub use config::{Config, ConfigError, Settings, is_plain_http};
 pub use init::{Init, InitError, Initialised, SAMPLE_CONFIG, SAMPLE_POLICY, init};
 pub use serve::{ServeError, Server, read_settings, serve};
 pub use state_dir::{StateDir, StateError, read_passphrase};

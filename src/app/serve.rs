@@ -17,11 +17,11 @@ use portcullis_ca::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{ConfigError, Settings, StateDir, StateError, read_passphrase};
+use super::{ConfigError, STORE_FILE, Settings, StateDir, StateError, read_passphrase};
 use crate::{
     acme::{self, AcmeState},
     api::{self, ApiState},
-    authority::{Authority, AuthorityError, Issuer, Issuers, Parts, Secrets, Standing},
+    authority::{Authority, AuthorityError, Issuer, Issuers, Parts, Secrets, Standing, list_url},
     domain::{
         Clock, Principal, Timestamp,
         policy::{Policy, PolicyContext},
@@ -32,7 +32,7 @@ use crate::{
         TlsSettings, UnixSocket, bind, serve_plain, serve_tls, serve_unix, unix::UnixSocketError,
     },
     status,
-    store::{StoreError, sqlite::SqliteStore},
+    store::{Policies, Store, StoreError, sqlite::SqliteStore},
 };
 
 /// A server that is up.
@@ -51,12 +51,12 @@ pub struct Server {
 pub async fn serve(state: &StateDir, clock: Arc<dyn Clock>) -> Result<Server, ServeError> {
     let settings = read_settings(state)?;
     // What can be at fault in files first, then the sockets, then the store: a start that fails changes nothing.
-    let materials = Materials::read(state, &settings)?;
+    let materials = Materials::read(state, &settings).await?;
     let server_socket = bind(settings.server_listen)?;
     let status_socket = bind(settings.status_listen)?;
     let admin_socket = UnixSocket::bind(&settings.admin_socket)?;
 
-    let authority = materials.start(state, &settings, &clock).await?;
+    let authority = materials.start(&settings, &clock).await?;
     authority.publish_due_lists().await?;
     let (certificate, renew_at) = own_certificate(&authority, &settings).await?;
     let gate = Gate::start(
@@ -98,6 +98,7 @@ pub fn read_settings(state: &StateDir) -> Result<Settings, ServeError> {
 
 /// What an authority is made of, as the state directory has it.
 struct Materials {
+    store: Arc<dyn Store>,
     issuers: Issuers,
     secrets: Secrets,
     policy_context: PolicyContext,
@@ -105,7 +106,7 @@ struct Materials {
 }
 
 impl Materials {
-    fn read(state: &StateDir, settings: &Settings) -> Result<Self, ServeError> {
+    async fn read(state: &StateDir, settings: &Settings) -> Result<Self, ServeError> {
         let passphrase = settings
             .passphrase_file
             .as_deref()
@@ -132,11 +133,17 @@ impl Materials {
         let first_policy = match state.read("policy.toml") {
             Ok(text) => text,
             // The policy in force is in the store; without either, everybody is refused.
-            Err(StateError::Missing { .. }) => String::new(),
+            Err(StateError::Missing { .. } | StateError::Lost(_)) => String::new(),
             Err(error) => return Err(error.into()),
         };
+        check_public_url(&issuers, settings, state)?;
+        let store = state.file(STORE_FILE);
+        if !store.exists() {
+            return Err(ServeError::StoreMissing(store));
+        }
+        let store = SqliteStore::open(&store)?;
         // Once a policy was applied the file may say anything; for a first start it must be sound.
-        if !state.file("portcullis.db").exists() {
+        if store.policy().await?.is_none() {
             Policy::compile(&first_policy, &policy_context).map_err(|errors| {
                 ServeError::Policy {
                     file: state.file("policy.toml"),
@@ -145,6 +152,7 @@ impl Materials {
             })?;
         }
         Ok(Self {
+            store: Arc::new(store),
             issuers,
             secrets: Secrets::from_seed(&*state.seed()?),
             policy_context,
@@ -154,12 +162,11 @@ impl Materials {
 
     async fn start(
         self,
-        state: &StateDir,
         settings: &Settings,
         clock: &Arc<dyn Clock>,
     ) -> Result<Authority, ServeError> {
         let parts = Parts {
-            store: Arc::new(SqliteStore::open(&state.file("portcullis.db"))?),
+            store: self.store,
             clock: Arc::clone(clock),
             issuers: self.issuers,
             profiles: settings.profiles,
@@ -170,6 +177,29 @@ impl Materials {
         };
         Ok(Authority::start(parts, &self.first_policy).await?)
     }
+}
+
+/// The intermediate says for good where the root's list is; what is served must agree with it.
+fn check_public_url(
+    issuers: &Issuers,
+    settings: &Settings,
+    state: &StateDir,
+) -> Result<(), ServeError> {
+    let expected = list_url(&settings.public_url, &issuers.root.id(), 0);
+    let written = issuers.intermediate.certificate.revocation_list();
+    if written == Some(expected.as_str()) {
+        return Ok(());
+    }
+    Err(ServeError::Config(ConfigError {
+        file: state.config(),
+        place: None,
+        message: format!(
+            "public_url is {}, but intermediate.pem says that its list is at {}; certificates would point where nothing \
+             is: set public_url to what was chosen at init",
+            settings.public_url,
+            written.unwrap_or("no place"),
+        ),
+    }))
 }
 
 /// Whoever owns the state directory, and root, are the first operators.
@@ -442,6 +472,9 @@ pub enum ServeError {
     /// The admin socket.
     #[error(transparent)]
     Socket(#[from] UnixSocketError),
+    /// The store's file is gone.
+    #[error("{} is missing: without it every revocation would be forgotten; restore it from your backup", .0.display())]
+    StoreMissing(PathBuf),
     /// The store.
     #[error("portcullis.db: {0}")]
     Store(#[from] StoreError),
@@ -472,6 +505,7 @@ impl ServeError {
             | Self::KeyMismatch(_)
             | Self::Bind(_)
             | Self::Socket(_)
+            | Self::StoreMissing(_)
             | Self::Store(_)
             | Self::Authority(_)
             | Self::Gate(_)

@@ -62,13 +62,15 @@ impl StateDir {
     pub fn read(&self, name: &str) -> Result<String, StateError> {
         let path = self.file(name);
         fs::read_to_string(&path).map_err(|error| {
-            if error.kind() == io::ErrorKind::NotFound {
+            if error.kind() != io::ErrorKind::NotFound {
+                StateError::Io { path, error }
+            } else if self.config().exists() {
+                StateError::Lost(path)
+            } else {
                 StateError::Missing {
                     directory: self.0.clone(),
                     path,
                 }
-            } else {
-                StateError::Io { path, error }
             }
         })
     }
@@ -206,6 +208,9 @@ pub enum StateError {
         /// The file.
         path: PathBuf,
     },
+    /// It isn't there, and the rest of the authority is.
+    #[error("{} is missing from this authority; restore it from your backup", .0.display())]
+    Lost(PathBuf),
     /// It can't be read or written.
     #[error("{}: {error}", path.display())]
     Io {

@@ -188,15 +188,14 @@ impl Authority {
     }
 }
 
-/// Decoration for people who read certificates: the principal's path, or the first DNS name, where it fits
-/// (RFC 5280 A.1 ub-common-name). Nothing ever takes it for an identity.
+/// Decoration for people who read certificates: the first DNS name, else the principal's path, where it fits (RFC 5280
+/// A.1 ub-common-name). Nothing of ours takes it for an identity, but certbot and lego take it for a domain when they
+/// renew, so it is never anything else beside DNS names.
 fn common_name(principal: Option<&Principal>, names: &[GeneralName]) -> Option<String> {
-    let text = match principal {
-        Some(principal) => principal.path().to_owned(),
-        None => names.iter().find_map(|name| match name {
-            GeneralName::Dns(name) => Some(DnsName::as_str(name).to_owned()),
-            GeneralName::Ip(_) | GeneralName::Uri(_) => None,
-        })?,
-    };
+    let dns = names.iter().find_map(|name| match name {
+        GeneralName::Dns(name) => Some(DnsName::as_str(name).to_owned()),
+        GeneralName::Ip(_) | GeneralName::Uri(_) => None,
+    });
+    let text = dns.or_else(|| principal.map(|principal| principal.path().to_owned()))?;
     (text.chars().count() <= 64).then_some(text)
 }

@@ -1,12 +1,13 @@
 //! Publishing revocation lists: on each revocation, many at once in one list, and on schedule before the last one ends.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use portcullis_ca::{
     crl::{ListDraft, ListScope, RevokedEntry},
     issuer_key_id::IssuerKeyId,
     revocation::RevocationReason,
+    serial::Serial,
 };
 use serde_json::json;
 
@@ -49,6 +50,8 @@ pub struct CurrentList {
     pub next_update: Timestamp,
     /// The list, ready to be sent.
     pub der: Bytes,
+    /// What is on it; not known of a list from before this process, which is then made anew.
+    contents: Option<Arc<HashMap<Serial, RevocationReason>>>,
 }
 
 impl Authority {
@@ -111,15 +114,17 @@ impl Authority {
             return Ok(true);
         };
         let half = list.next_update.since(list.this_update) / 2;
-        if now >= list.this_update + half {
+        if now >= list.this_update + half || now < list.this_update {
             return Ok(true);
         }
-        // Published lists carry every revocation up to thisUpdate; one at that very second may have come after.
+        // By what is on it, not by times: a revocation may be committed after a list that is younger was made.
+        let Some(contents) = &list.contents else {
+            return Ok(true);
+        };
         let revoked = self.store().revoked(issuer.id(), SHARD, now).await?;
         Ok(revoked.iter().any(|record| {
-            record
-                .revocation
-                .is_some_and(|revocation| revocation.at >= list.this_update)
+            let reason = record.revocation.map(|revocation| revocation.reason);
+            contents.get(&record.serial) != reason.as_ref()
         }))
     }
 
@@ -129,9 +134,11 @@ impl Authority {
         issuer: &Issuer,
     ) -> Result<CurrentList, AuthorityError> {
         let last = self.store().list(issuer.id(), SHARD).await?;
-        // A list never goes back in time, even when the clock does. What was revoked within thisUpdate's second is on
-        // it or makes the next one due.
-        let this_update = self.now().whole_seconds();
+        // A list never goes back in time, even when the clock does.
+        let this_update = last
+            .as_ref()
+            .map_or(self.now(), |list| self.now().max(list.this_update))
+            .whole_seconds();
         // A revoked certificate stays on at least one list past its expiry (RFC 5280 section 3.3), and on all that are
         // made while the last list that could name it is still good.
         let keep_since = this_update.earlier_by(self.inner.parts.list_schedule.life);
@@ -154,6 +161,10 @@ impl Authority {
             })
             .collect::<Vec<_>>();
         let count = entries.len();
+        let contents = entries
+            .iter()
+            .map(|entry| (entry.serial, entry.reason))
+            .collect();
         let next_update = (this_update + self.inner.parts.list_schedule.life)
             .min(Timestamp::from_unix_seconds(issuer.certificate.not_after()));
         let is_root = issuer.id() == self.issuers().root.id();
@@ -199,6 +210,7 @@ impl Authority {
             this_update,
             next_update,
             der: der.into(),
+            contents: Some(Arc::new(contents)),
         };
         self.set_list(&current);
         tracing::info!(issuer = %issuer.id().short(), number = current.number, entries = count, "a revocation list was published");
@@ -207,6 +219,14 @@ impl Authority {
 
     fn set_list(&self, current: &CurrentList) {
         self.inner.lists.rcu(|lists| {
+            // Two that were made at once may come here in the other order.
+            let newer = |list: &&CurrentList| {
+                (list.issuer, list.shard) == (current.issuer, current.shard)
+                    && list.number > current.number
+            };
+            if lists.iter().any(|list| newer(&list)) {
+                return Vec::clone(lists);
+            }
             let mut lists: Vec<CurrentList> = lists
                 .iter()
                 .filter(|list| (list.issuer, list.shard) != (current.issuer, current.shard))
@@ -228,6 +248,7 @@ impl Authority {
                     this_update: list.this_update,
                     next_update: list.next_update,
                     der: list.der.into(),
+                    contents: None,
                 });
             }
         }

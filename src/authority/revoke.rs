@@ -7,7 +7,10 @@ use serde_json::json;
 
 use super::{Authority, AuthorityError};
 use crate::{
-    domain::{audit::Actor, certificate::CertificateRecord, event::TrustEvent, id::AccountId},
+    domain::{
+        audit::Actor, certificate::CertificateRecord, event::TrustEvent, id::AccountId,
+        principal::Principal,
+    },
     store::{RevokeCertificates, RevokedCertificates},
 };
 
@@ -55,10 +58,30 @@ impl Authority {
             revoked.already.extend(outcome.already);
             revoked.enrolments_ended += outcome.enrolments_ended;
         }
-        if !revoked.serials.is_empty() {
-            self.inner.list_due.notify_one();
-        }
+        self.inner.list_due.notify_one();
         Ok(revoked)
+    }
+
+    /// Ends every enrolment of a principal, so that nothing can be issued to it while its certificates are revoked.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn end_enrolments(
+        &self,
+        actor: &Actor,
+        principal: &Principal,
+        reason: RevocationReason,
+    ) -> Result<usize, AuthorityError> {
+        let audit = self.audit(
+            actor,
+            "enrolment.end",
+            principal,
+            json!({ "reason": reason.name() }),
+        );
+        Ok(self
+            .store()
+            .end_enrolments(principal.clone(), reason, audit)
+            .await?)
     }
 
     async fn revoke_of_issuer(

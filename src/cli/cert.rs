@@ -121,7 +121,7 @@ fn show(client: &Client, serial: Serial, as_json: bool) -> Outcome {
         output::json(&shown)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let row = |name: &str, value: &str| println!("{name:<12} {value}");
+    let row = |name: &str, value: &str| say!("{name:<12} {value}");
     row("serial", &shown.serial.to_string());
     row("status", &shown.status);
     if let (Some(at), Some(reason)) = (shown.revoked_at, &shown.revocation_reason) {
@@ -146,7 +146,7 @@ fn show(client: &Client, serial: Serial, as_json: bool) -> Outcome {
         row("enrolment", enrolment);
     }
     if let Some(pem) = &shown.pem {
-        print!("{pem}");
+        say!("{}", pem.trim_end());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -183,13 +183,13 @@ fn revoke(client: &Client, args: RevokeArgs, as_json: bool) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     for serial in &revoked.serials {
-        println!("Revoked {serial} ({})", args.reason);
+        say!("Revoked {serial} ({})", args.reason);
     }
     for serial in &revoked.already_revoked {
-        println!("{serial} was revoked already");
+        say!("{serial} was revoked already");
     }
     if revoked.enrolments_ended > 0 {
-        println!(
+        say!(
             "{} enrolment(s) ended: to come back, a device must be invited again",
             revoked.enrolments_ended
         );

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Failure, Outcome, block_on, output};
 use crate::{
-    app::{Init, StateDir, SystemClock, init, read_passphrase},
+    app::{Init, StateDir, SystemClock, init, is_plain_http, read_passphrase},
     domain::{Clock, TrustDomain},
 };
 
@@ -38,30 +38,25 @@ pub(super) fn run(args: &InitArgs, state: &StateDir, as_json: bool) -> Outcome {
             Ok((file.display().to_string(), phrase))
         })
         .transpose()?;
-    let mut changes = Vec::new();
-    if args.public_url != "http://127.0.0.1:8445" {
-        changes.push((
-            "public_url = \"http://127.0.0.1:8445\"".to_owned(),
-            format!(
-                "public_url = {}",
-                toml::Value::from(args.public_url.as_str())
-            ),
-        ));
+    if !is_plain_http(&args.public_url) {
+        return Err(Failure::usage(format!(
+            "--public-url {}: it must be an http URL, for example http://ca.example.internal",
+            args.public_url
+        )));
     }
     let wanted = Init {
         trust_domain: args.trust_domain.clone(),
         key_algorithm: args.key_type,
         passphrase,
-        changes,
         public_url: args.public_url.clone(),
     };
     let made =
         block_on(init(state, &wanted, SystemClock::default().now()))?.map_err(
             |error| match error {
                 crate::app::InitError::Exists(_) => Failure::usage(error),
-                crate::app::InitError::State(_) | crate::app::InitError::Crypto(_) => {
-                    Failure::new(error)
-                }
+                crate::app::InitError::State(_)
+                | crate::app::InitError::Store(_)
+                | crate::app::InitError::Crypto(_) => Failure::new(error),
             },
         )?;
     let dir = state.path().display().to_string();
@@ -81,21 +76,21 @@ pub(super) fn run(args: &InitArgs, state: &StateDir, as_json: bool) -> Outcome {
     } else {
         format!(" --dir {dir}")
     };
-    println!(
+    say!(
         "Made an authority in {dir}/ for the trust domain {}",
         args.trust_domain
     );
-    println!("  {dir}/portcullis.toml   the configuration; everything has a default");
-    println!("  {dir}/policy.toml       who may do what");
-    println!(
+    say!("  {dir}/portcullis.toml   the configuration; everything has a default");
+    say!("  {dir}/policy.toml       who may do what");
+    say!(
         "  {dir}/root.pem          what clients trust, until {}",
         made.root_not_after
     );
-    println!(
+    say!(
         "                          SHA-256 {}",
         hex::encode(made.root_sha256)
     );
-    println!(
+    say!(
         "  {dir}/keys/             the CA keys{}; keep a copy of the directory in a safe place",
         if wanted.passphrase.is_some() {
             ", sealed"
@@ -103,9 +98,9 @@ pub(super) fn run(args: &InitArgs, state: &StateDir, as_json: bool) -> Outcome {
             ""
         }
     );
-    println!();
-    println!("Next:");
-    println!("  portcullis serve{flag}                          run it");
-    println!("  portcullis invite device:fra/sensor-42{flag}    let a device enrol");
+    say!("");
+    say!("Next:");
+    say!("  portcullis serve{flag}                          run it");
+    say!("  portcullis invite device:fra/sensor-42{flag}    let a device enrol");
     Ok(ExitCode::SUCCESS)
 }

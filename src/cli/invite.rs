@@ -1,7 +1,7 @@
 //! `portcullis invite`.
 
 use std::{
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::Write,
     net::IpAddr,
     os::unix::fs::OpenOptionsExt,
@@ -39,7 +39,13 @@ pub(super) struct InviteArgs {
 }
 
 pub(super) fn run(args: InviteArgs, state: &StateDir, as_json: bool) -> Outcome {
-    let created: InvitationCreated = Client::new(state)?.post(
+    // Before anything is created: an invitation whose token is lost is of use to nobody.
+    let mut token_file = args
+        .token_file
+        .as_deref()
+        .map(|file| open_new(file).map(|opened| (file, opened)))
+        .transpose()?;
+    let created = Client::new(state)?.post(
         "/v1/invitations",
         &CreateInvitation {
             principal: args.principal,
@@ -48,7 +54,24 @@ pub(super) fn run(args: InviteArgs, state: &StateDir, as_json: bool) -> Outcome 
             uses: args.uses,
             life_seconds: args.expires.0.as_secs(),
         },
-    )?;
+    );
+    let mut created: InvitationCreated = match created {
+        Ok(created) => created,
+        Err(failure) => {
+            if let Some((file, _)) = token_file {
+                let _ = fs::remove_file(file);
+            }
+            return Err(failure);
+        }
+    };
+    if let Some((file, opened)) = &mut token_file {
+        opened
+            .write_all(format!("{}\n", created.token).as_bytes())
+            .and_then(|()| opened.sync_all())
+            .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
+        created.token.clear();
+        created.mac_key.clear();
+    }
     if as_json {
         output::json(&created)?;
         return Ok(ExitCode::SUCCESS);
@@ -57,47 +80,46 @@ pub(super) fn run(args: InviteArgs, state: &StateDir, as_json: bool) -> Outcome 
         1 => "once".to_owned(),
         count => format!("{count} times"),
     };
-    println!(
+    say!(
         "{} may enrol {times} until {}.",
-        created.principal, created.expires_at
+        created.principal,
+        created.expires_at
     );
-    println!();
+    say!("");
     if let Some(file) = &args.token_file {
-        write_token(file, &created.token)?;
-        println!(
+        say!(
             "The token is in {}. Take it to the device, and there:",
             file.display()
         );
-        println!("  portcullis-agent enroll --token-file {}", file.display());
+        say!("  portcullis-agent enroll --token-file {}", file.display());
         return Ok(ExitCode::SUCCESS);
     }
-    println!("On the device run this, and give it the token on its standard input:");
-    println!("  portcullis-agent enroll -");
-    println!();
-    println!("{}", created.token);
-    println!();
-    println!("Or with any ACME client that does external account binding:");
-    println!("  directory    {}", created.directory);
-    println!("  key id       {}", created.key_id);
-    println!("  HMAC key     {}", created.mac_key);
+    say!("On the device run this, and give it the token on its standard input:");
+    say!("  portcullis-agent enroll -");
+    say!("");
+    say!("{}", created.token);
+    say!("");
+    say!("Or with any ACME client that does external account binding:");
+    say!("  directory    {}", created.directory);
+    say!("  key id       {}", created.key_id);
+    say!("  HMAC key     {}", created.mac_key);
     for identifier in &created.identifiers {
-        println!(
+        say!(
             "  may order    {} {}",
             identifier.kind(),
             identifier.value()
         );
     }
-    println!();
-    println!("Token and HMAC key are shown once. Hand them over as you would a password.");
+    say!("");
+    say!("Token and HMAC key are shown once. Hand them over as you would a password.");
     Ok(ExitCode::SUCCESS)
 }
 
-fn write_token(file: &Path, token: &str) -> Result<(), Failure> {
+fn open_new(file: &Path) -> Result<fs::File, Failure> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(file)
-        .and_then(|mut opened| opened.write_all(format!("{token}\n").as_bytes()))
-        .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
+        .map_err(|error| Failure::usage(format!("--token-file {}: {error}", file.display())))
 }

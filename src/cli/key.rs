@@ -65,7 +65,7 @@ pub(super) fn run(command: KeyCommand, state: &StateDir, as_json: bool) -> Outco
             if as_json {
                 output::json(&revoked)?;
             } else {
-                println!("Revoked key {} (epoch {})", revoked.id, revoked.epoch);
+                say!("Revoked key {} (epoch {})", revoked.id, revoked.epoch);
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -97,7 +97,7 @@ fn create(client: &Client, args: CreateArgs, as_json: bool) -> Outcome {
         output::json(&created)?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{}", created.token);
+    say!("{}", created.token);
     eprintln!();
     eprintln!(
         "Key {} of {}. It is shown once; keep it as you would a password.",

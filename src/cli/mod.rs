@@ -7,6 +7,13 @@ use clap::{Parser, Subcommand};
 
 use crate::app::StateDir;
 
+/// Prints a line; see [`output::line`].
+macro_rules! say {
+    ($($part:tt)*) => {
+        $crate::cli::output::line(format_args!($($part)*))
+    };
+}
+
 mod audit;
 mod cert;
 mod client;

@@ -1,13 +1,26 @@
 //! What commands print: JSON for programs, aligned columns for people.
 
+use std::{
+    io::{self, Write},
+    process,
+};
+
 use serde::Serialize;
 
 use super::Failure;
 
+/// Prints a line. Where nobody reads any more (`| head`), the command has done what it was for.
+pub(super) fn line(text: std::fmt::Arguments<'_>) {
+    if let Err(error) = writeln!(io::stdout().lock(), "{text}") {
+        let quietly = error.kind() == io::ErrorKind::BrokenPipe;
+        process::exit(i32::from(!quietly));
+    }
+}
+
 /// Prints a value as JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(Failure::new)?;
-    println!("{text}");
+    say!("{text}");
     Ok(())
 }
 
@@ -27,7 +40,7 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) {
             .zip(&widths)
             .map(|(cell, width)| format!("{cell:<width$}"))
             .collect();
-        println!("{}", padded.join("  ").trim_end());
+        say!("{}", padded.join("  ").trim_end());
     };
     line(&mut headings.iter().copied());
     for row in rows {

@@ -39,12 +39,14 @@ pub(super) fn run(command: PolicyCommand, state: &StateDir, as_json: bool) -> Ou
             if as_json {
                 output::json(&applied)?;
             } else {
-                println!(
+                say!(
                     "Policy revision {} is in force (epoch {}, {} routes)",
-                    applied.revision, applied.epoch, applied.routes
+                    applied.revision,
+                    applied.epoch,
+                    applied.routes
                 );
                 for warning in &applied.warnings {
-                    println!("warning: {warning}");
+                    say!("warning: {warning}");
                 }
             }
             Ok(ExitCode::SUCCESS)
@@ -54,11 +56,13 @@ pub(super) fn run(command: PolicyCommand, state: &StateDir, as_json: bool) -> Ou
             if as_json {
                 output::json(&shown)?;
             } else {
-                println!(
+                say!(
                     "# revision {}, applied {} by {}",
-                    shown.revision, shown.applied_at, shown.applied_by
+                    shown.revision,
+                    shown.applied_at,
+                    shown.applied_by
                 );
-                print!("{}", shown.text);
+                say!("{}", shown.text.trim_end());
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -71,13 +75,13 @@ fn check(file: &PathBuf, state: &StateDir, as_json: bool) -> Outcome {
     if as_json {
         output::json(&json!({ "routes": policy.routes().len(), "warnings": warnings }))?;
     } else {
-        println!(
+        say!(
             "{} is sound: {} routes",
             file.display(),
             policy.routes().len()
         );
         for warning in warnings {
-            println!("warning: {}: {warning}", file.display());
+            say!("warning: {}: {warning}", file.display());
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,11 @@
 //! `portcullis serve`.
 
-use std::{io, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -35,6 +40,7 @@ pub(super) fn run(args: &ServeArgs, state: &StateDir) -> Outcome {
         .map_err(|error| Failure::usage(format!("--log {}: {error}", args.log)))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     if args.log_json {
         log.json().init();
@@ -62,11 +68,11 @@ pub(super) fn run(args: &ServeArgs, state: &StateDir) -> Outcome {
                 message: error.to_string(),
             })?;
         let settings = server.settings();
-        println!("portcullis is ready");
-        println!("  ACME    {}", server.directory());
-        println!("  gate    https://{}", server.gate_address());
-        println!("  status  http://{}", settings.status_listen);
-        println!("  admin   {}", settings.admin_socket.display());
+        say!("portcullis is ready");
+        say!("  ACME    {}", server.directory());
+        say!("  gate    https://{}", server.gate_address());
+        say!("  status  http://{}", settings.status_listen);
+        say!("  admin   {}", settings.admin_socket.display());
         let (mut term, mut int) = (
             signal(SignalKind::terminate()).map_err(Failure::new)?,
             signal(SignalKind::interrupt()).map_err(Failure::new)?,

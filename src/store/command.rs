@@ -16,6 +16,7 @@ use crate::domain::{
     id::{AccountId, AuthorizationId, OrderId},
     invitation::Invitation,
     order::Order,
+    principal::Principal,
 };
 
 /// The commands. The last argument of each is what is written into the audit trail, in the same transaction.
@@ -77,12 +78,21 @@ pub trait Commands: Send + Sync {
     ) -> Answer<'_, ()>;
 
     /// Revokes certificates, blocks their keys where the reason is a compromise, and ends their enrolments where it
-    /// says so. Those that were revoked before stay as they are and are reported. One event for all.
+    /// says so. Those that were revoked before are reported; a compromise blocks their keys all the same, and reaches
+    /// every other certificate with the same key. One event for all.
     fn revoke_certificates(
         &self,
         revoke: RevokeCertificates,
         audit: AuditDraft,
     ) -> Answer<'_, RevokedCertificates>;
+
+    /// Ends every enrolment of a principal, and the invitations that they came from. The answer is how many ended.
+    fn end_enrolments(
+        &self,
+        principal: Principal,
+        reason: RevocationReason,
+        audit: AuditDraft,
+    ) -> Answer<'_, usize>;
 
     /// Records an API key; the answer is the event's number.
     fn mint_api_key(&self, key: ApiKey, audit: AuditDraft) -> Answer<'_, u64>;

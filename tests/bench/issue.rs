@@ -328,7 +328,6 @@ async fn authority(dir: &Path) -> Authority {
         trust_domain: "bench.internal".parse().expect("a trust domain"),
         key_algorithm: KeyAlgorithm::P256,
         passphrase: None,
-        changes: Vec::new(),
         public_url: public_url.to_owned(),
     };
     init(&state, &wanted, SystemClock.now())

@@ -126,7 +126,6 @@ fn serve_on_a_bad_file_stops_with_64_and_the_line_at_fault() {
             );
         }
         fs::write(&path, good).expect("written");
-        let _ = fs::remove_file(state.join("portcullis.db"));
     }
 }
 
@@ -169,6 +168,52 @@ fn a_missing_directory_a_wrong_passphrase_and_an_open_key_say_so() {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("set");
     let open = portcullis(&state, &["serve"]);
     assert!(said(&open).contains("chmod 600"), "{}", said(&open));
+}
+
+#[test]
+fn an_authority_without_its_store_or_with_another_public_url_does_not_start() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let state = dir.path().join("state");
+    assert!(portcullis(&state, &["init"]).status.success());
+    let (config, store) = (state.join("portcullis.toml"), state.join("portcullis.db"));
+    let good = fs::read_to_string(&config).expect("a file");
+    fs::write(&config, "public_url = \"http://127.0.0.1:1\"\n").expect("written");
+    let moved = portcullis(&state, &["serve"]);
+    assert_eq!(moved.status.code(), Some(64));
+    assert!(
+        said(&moved).contains("intermediate.pem"),
+        "{}",
+        said(&moved)
+    );
+    fs::write(&config, good).expect("written");
+    fs::remove_file(&store).expect("removed");
+    let lost = portcullis(&state, &["serve"]);
+    assert_eq!(lost.status.code(), Some(1));
+    assert!(said(&lost).contains("every revocation"), "{}", said(&lost));
+    assert!(!store.exists());
+    fs::remove_file(state.join("root.pem")).expect("removed");
+    assert!(said(&portcullis(&state, &["serve"])).contains("restore it"));
+}
+
+#[test]
+fn an_invitation_is_not_made_where_its_token_could_not_be_kept() {
+    let server = Server::start();
+    let taken = server.scratch("tokens").join("taken");
+    fs::write(&taken, "something of somebody's").expect("written");
+    let name = taken.display().to_string();
+    let refused = server.cli(&["invite", "device:a", "--token-file", &name]);
+    assert_eq!(refused.status.code(), Some(64), "{}", said(&refused));
+    let audit = server.json(&["audit"]).to_string();
+    assert!(!audit.contains("invitation.create"));
+    let fresh = server.scratch("tokens").join("fresh");
+    let name = fresh.display().to_string();
+    let made = server.json(&["invite", "device:a", "--token-file", &name]);
+    assert!(made.get("token").is_none() && made.get("mac_key").is_none());
+    assert!(
+        fs::read_to_string(&fresh)
+            .expect("a token")
+            .starts_with("pcinv_")
+    );
 }
 
 #[test]

@@ -219,6 +219,31 @@ fn a_running_agent_stays_out_after_its_device_was_revoked() {
 }
 
 #[test]
+fn an_invitation_for_several_uses_lets_no_revoked_device_back_in() {
+    let upstream = Upstream::start();
+    let server = server(&upstream, "");
+    let token = server.invite(DEVICE, &["--uses", "5"])["token"]
+        .as_str()
+        .expect("a token")
+        .to_owned();
+    let enroll = |name: &str| {
+        Command::new(AGENT)
+            .args(["enroll", "--wait", "0", "--state-dir"])
+            .arg(server.scratch("agents").join(name))
+            .env("PORTCULLIS_TOKEN", &token)
+            .output()
+            .expect("portcullis-agent runs")
+    };
+    assert!(enroll("first").status.success());
+    assert!(enroll("second").status.success());
+    let revoked = server.json(&["cert", "revoke", DEVICE]);
+    assert_eq!(revoked["enrolments_ended"], 2);
+    assert_eq!(revoked["serials"].as_array().map(Vec::len), Some(2));
+    let third = enroll("third");
+    assert_eq!(third.status.code(), Some(4), "{third:?}");
+}
+
+#[test]
 fn a_superseded_certificate_leaves_the_enrolment_as_it_is() {
     let upstream = Upstream::start();
     let server = server(&upstream, "");

@@ -214,9 +214,9 @@ async fn a_compromised_key_is_refused_for_ever_and_a_revocation_is_one_event() {
     let serials: Vec<Serial> = (0..3)
         .map(|_| Serial::random().expect("randomness"))
         .collect();
-    for serial in &serials {
+    for (serial, key) in serials.iter().zip(7..) {
         store
-            .record_certificate(certificate(*serial, 9), audit("certificate.issue"))
+            .record_certificate(certificate(*serial, key), audit("certificate.issue"))
             .await
             .expect("recorded");
     }
@@ -257,6 +257,49 @@ async fn a_compromised_key_is_refused_for_ever_and_a_revocation_is_one_event() {
         matches!(unknown, Err(StoreError::NotFound(_))),
         "{unknown:?}"
     );
+}
+
+#[tokio::test]
+async fn a_compromise_reaches_what_was_superseded_before_and_every_certificate_with_the_key() {
+    let Kept { dir: _dir, store } = kept();
+    let serials: Vec<Serial> = (0..2)
+        .map(|_| Serial::random().expect("randomness"))
+        .collect();
+    for serial in &serials {
+        store
+            .record_certificate(certificate(*serial, 9), audit("certificate.issue"))
+            .await
+            .expect("recorded");
+    }
+    let revoke = |reason| {
+        store.revoke_certificates(
+            RevokeCertificates {
+                serials: vec![serials[0]],
+                reason,
+                at: NOW,
+            },
+            audit("certificate.revoke"),
+        )
+    };
+    let outcome = revoke(RevocationReason::Superseded).await.expect("revoked");
+    assert_eq!(outcome.revoked.len(), 1);
+    // The thief said `superseded` first; the operator's word still counts, and the other certificate goes with its key.
+    let outcome = revoke(RevocationReason::KeyCompromise)
+        .await
+        .expect("revoked");
+    assert_eq!(outcome.already, [serials[0]]);
+    assert_eq!(outcome.revoked, [(IssuerKeyId([1; 32]), serials[1])]);
+    for serial in serials {
+        let kept = store
+            .certificate(serial)
+            .await
+            .expect("read")
+            .expect("there");
+        let reason = kept.revocation.expect("revoked").reason;
+        assert_eq!(reason, RevocationReason::KeyCompromise);
+    }
+    assert!(store.is_key_blocked([9; 32]).await.expect("read"));
+    assert_eq!(audit_is_whole(&store).await, 4);
 }
 
 /// step-ca: two nodes published different lists under one number.

@@ -80,6 +80,9 @@ impl Folder {
 
     /// Runs the command in this folder; paths come out as bare names.
     fn run(&self, line: &str) -> (Verdict, String) {
+        // `--json` belongs to the whole command line, which hands it on.
+        let json = line.starts_with("--json ");
+        let line = line.trim_start_matches("--json ");
         let words = line.split_whitespace().map(|word| {
             if word.contains('.') {
                 self.path(word).display().to_string()
@@ -87,8 +90,10 @@ impl Folder {
                 word.to_owned()
             }
         });
-        let command = Command::try_parse_from(std::iter::once("verify".to_owned()).chain(words))
-            .expect("a command");
+        let mut command =
+            Command::try_parse_from(std::iter::once("verify".to_owned()).chain(words))
+                .expect("a command");
+        command.args.json = json;
         let mut out = Vec::new();
         let verdict = run(&command.args, Timestamp::from_unix_seconds(NOW), &mut out)
             .expect("a Vec can be written to");

@@ -175,6 +175,18 @@ pub(super) fn block_key(
         .map_err(failed)
 }
 
+pub(super) fn unrevoked_with_key(
+    connection: &Connection,
+    fingerprint: &[u8; 32],
+) -> rusqlite::Result<Vec<Serial>> {
+    connection
+        .prepare_cached(
+            "SELECT serial FROM certificates WHERE key_fingerprint = ? AND revoked_at IS NULL",
+        )?
+        .query_map([fingerprint], |row| serial(row, 0))?
+        .collect()
+}
+
 pub(super) fn all_revoked(
     connection: &Connection,
     not_expired_at: Timestamp,

@@ -17,10 +17,11 @@ use crate::{
         authorization::Authorization,
         certificate::{CertificateRecord, Revocation, ends_enrolment},
         challenge::{ChallengeKind, ValidationFailure},
-        enrolment::EnrolmentState,
-        id::AuthorizationId,
+        enrolment::{Enrolment, EnrolmentState},
+        id::{AuthorizationId, EnrolmentId},
         invitation::Invitation,
         order::Order,
+        principal::Principal,
     },
     store::{
         Answer, Commands, CompleteOrder, NewAccount, PublishedList, RevokeCertificates,
@@ -181,6 +182,23 @@ impl Commands for SqliteStore {
             .write(move |transaction| revoke_certificates(transaction, &revoke, &audit))
     }
 
+    fn end_enrolments(
+        &self,
+        principal: Principal,
+        reason: RevocationReason,
+        audit: AuditDraft,
+    ) -> Answer<'_, usize> {
+        self.writer.write(move |transaction| {
+            let all = enrolment::of_principal(transaction, &principal).map_err(failed)?;
+            let reason = format!("its certificates were revoked: {reason}");
+            let ended = end_all(transaction, all.into_iter(), audit.at, &reason)?;
+            if ended > 0 {
+                transaction.audit(&audit)?;
+            }
+            Ok(ended)
+        })
+    }
+
     fn mint_api_key(&self, key: ApiKey, audit: AuditDraft) -> Answer<'_, u64> {
         self.writer.write(move |transaction| {
             api_key::put(transaction, &key)?;
@@ -323,31 +341,50 @@ fn revoke_certificates(
         already: Vec::new(),
         enrolments_ended: 0,
     };
-    for serial in &revoke.serials {
-        let certificate = certificate::by_serial(transaction, *serial)
+    let compromised = revoke.reason == RevocationReason::KeyCompromise;
+    let revocation = Revocation {
+        at: revoke.at,
+        reason: revoke.reason,
+    };
+    let mut escalated = false;
+    let mut pending = revoke.serials.clone();
+    while let Some(serial) = pending.pop() {
+        let certificate = certificate::by_serial(transaction, serial)
             .map_err(failed)?
             .ok_or(StoreError::NotFound("certificate"))?;
-        if certificate.revocation.is_some() {
-            outcome.already.push(*serial);
-            continue;
+        if let Some(earlier) = certificate.revocation {
+            if !outcome.revoked.iter().any(|(_, known)| *known == serial) {
+                outcome.already.push(serial);
+            }
+            // Who replaced a certificate first must not keep its stolen key from being blocked later.
+            if compromised && earlier.reason != RevocationReason::KeyCompromise {
+                certificate::mark_revoked(
+                    transaction,
+                    serial,
+                    Revocation {
+                        at: earlier.at,
+                        ..revocation
+                    },
+                )?;
+                escalated = true;
+            }
+        } else {
+            certificate::mark_revoked(transaction, serial, revocation)?;
+            outcome.revoked.push((certificate.issuer, serial));
         }
-        certificate::mark_revoked(
-            transaction,
-            *serial,
-            Revocation {
-                at: revoke.at,
-                reason: revoke.reason,
-            },
-        )?;
-        if revoke.reason == RevocationReason::KeyCompromise {
+        if compromised {
             certificate::block_key(transaction, &certificate.key_fingerprint, revoke.at)?;
+            // A stolen key is stolen in every certificate that it is in.
+            pending.extend(
+                certificate::unrevoked_with_key(transaction, &certificate.key_fingerprint)
+                    .map_err(failed)?,
+            );
         }
         if let Some(id) = &certificate.enrolment
             && ends_enrolment(revoke.reason)
         {
-            outcome.enrolments_ended += usize::from(end_enrolment(transaction, id, revoke)?);
+            outcome.enrolments_ended += end_enrolment(transaction, id, revoke)?;
         }
-        outcome.revoked.push((certificate.issuer, *serial));
     }
     if !outcome.revoked.is_empty() {
         let serials: Vec<String> = outcome
@@ -355,31 +392,59 @@ fn revoke_certificates(
             .iter()
             .map(|(_, serial)| serial.to_string())
             .collect();
-        transaction.audit(audit)?;
         outcome.epoch = Some(transaction.event(
             revoke.at,
             "certificates.revoked",
             &json!({ "serials": serials, "reason": revoke.reason.name() }),
         )?);
     }
+    if outcome.epoch.is_some() || escalated || outcome.enrolments_ended > 0 {
+        transaction.audit(audit)?;
+    }
     Ok(outcome)
 }
 
+/// Ends an enrolment, the invitation that it came from, and all else that came from that: the binding gets no other
+/// certificate until an operator invites again. The answer is how many enrolments ended.
 fn end_enrolment(
     transaction: &Transaction<'_>,
-    id: &crate::domain::id::EnrolmentId,
+    id: &EnrolmentId,
     revoke: &RevokeCertificates,
-) -> Result<bool, StoreError> {
-    let Some(mut kept) = enrolment::by_id(transaction, id).map_err(failed)? else {
-        return Ok(false);
+) -> Result<usize, StoreError> {
+    let Some(kept) = enrolment::by_id(transaction, id).map_err(failed)? else {
+        return Ok(0);
     };
-    if kept.check_active().is_err() {
-        return Ok(false);
+    let reason = format!("a certificate of it was revoked: {}", revoke.reason);
+    let family = enrolment::of_principal(transaction, &kept.principal)
+        .map_err(failed)?
+        .into_iter()
+        .filter(|other| other.invitation == kept.invitation);
+    end_all(transaction, family, revoke.at, &reason)
+}
+
+fn end_all(
+    transaction: &Transaction<'_>,
+    enrolments: impl Iterator<Item = Enrolment>,
+    at: Timestamp,
+    reason: &str,
+) -> Result<usize, StoreError> {
+    let mut ended = 0;
+    for mut enrolment in enrolments {
+        if let Some(mut invitation) =
+            invitation::by_id(transaction, enrolment.invitation).map_err(failed)?
+            && invitation.revoked_at.is_none()
+        {
+            invitation.revoked_at = Some(at);
+            invitation::put(transaction, &invitation)?;
+        }
+        if enrolment.check_active().is_ok() {
+            enrolment.state = EnrolmentState::Ended {
+                at,
+                reason: reason.to_owned(),
+            };
+            enrolment::put(transaction, &enrolment)?;
+            ended += 1;
+        }
     }
-    kept.state = EnrolmentState::Ended {
-        at: revoke.at,
-        reason: format!("a certificate of it was revoked: {}", revoke.reason),
-    };
-    enrolment::put(transaction, &kept)?;
-    Ok(true)
+    Ok(ended)
 }

@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::{SqliteStore, failed, find, to_json};
+use super::{SqliteStore, failed, find, from_json, to_json};
 use crate::{
-    domain::{enrolment::Enrolment, id::EnrolmentId},
+    domain::{enrolment::Enrolment, id::EnrolmentId, principal::Principal},
     store::{Answer, Enrolments, StoreError},
 };
 
@@ -24,6 +24,16 @@ pub(super) fn by_id(
         "SELECT body FROM enrolments WHERE id = ?",
         id.as_str(),
     )
+}
+
+pub(super) fn of_principal(
+    connection: &Connection,
+    principal: &Principal,
+) -> rusqlite::Result<Vec<Enrolment>> {
+    connection
+        .prepare_cached("SELECT body FROM enrolments WHERE principal = ?")?
+        .query_map([principal.to_string()], |row| from_json(row, 0))?
+        .collect()
 }
 
 /// Writes an enrolment, new or changed.

@@ -2,6 +2,8 @@
 //! synchronous FULL (a commit is on the disk when it returns).
 
 use std::{
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -45,6 +47,15 @@ impl SqliteStore {
     /// [`StoreError::Unavailable`] when the file can't be opened or written, [`StoreError::Damaged`] when it is no
     /// database of ours or was written by a newer version.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        // For its owner only; SQLite gives the files beside it the same mode.
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| {
+                StoreError::Unavailable(format!("{}: {error}", path.display()).into())
+            })?;
         let mut connection = Connection::open(path).map_err(failed)?;
         configure(&connection).map_err(failed)?;
         connection

@@ -61,6 +61,7 @@ CREATE TABLE certificates (
 ) STRICT;
 CREATE INDEX certificates_by_issuing ON certificates (issued_at);
 CREATE INDEX certificates_by_principal ON certificates (principal, issued_at) WHERE principal IS NOT NULL;
+CREATE INDEX certificates_by_key ON certificates (key_fingerprint);
 CREATE INDEX certificates_revoked ON certificates (issuer, list_shard, serial) WHERE revoked_at IS NOT NULL;
 
 -- Keys that were revoked as compromised: refused for ever.
