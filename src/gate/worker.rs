@@ -47,6 +47,9 @@ pub(super) struct Worker {
 /// How long a connection that is cut may take to say so (GOAWAY, close_notify) before it is reset.
 const CUT_GRACE: Duration = Duration::from_millis(20);
 
+/// How long a connection that was refused at its admission may take to ask, and be told why.
+const REFUSED_GRACE: Duration = Duration::from_secs(2);
+
 impl Worker {
     /// Accepts and serves until the shutdown, then until the connections have ended or the time to drain is over.
     pub(super) async fn run(self: Arc<Self>, listener: std::net::TcpListener) -> io::Result<()> {
@@ -161,9 +164,7 @@ impl Worker {
         let mut http = pin!(http);
         let mut seen = Position::On;
         // Who lost its standing before its first request is told so, and then has nothing more to wait for.
-        let mut patience = connection
-            .loss()
-            .map(|_| Box::pin(sleep(self.limits.handshake_timeout)));
+        let mut patience = connection.loss().map(|_| Box::pin(sleep(REFUSED_GRACE)));
         loop {
             tokio::select! {
                 biased;

@@ -55,6 +55,22 @@ async fn a_resumed_session_of_a_certificate_revoked_meanwhile_gets_nothing() {
     }
 }
 
+/// It may ask and be told why; it may not stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resumed_session_of_a_revoked_certificate_that_asks_nothing_is_closed() {
+    let stage = Stage::open().await;
+    for http in BOTH {
+        let device = stage.pki.client("device/fra/a");
+        let client = Client::new(&stage, Some(&device), http);
+        let answer = client.connect().await.get(PATH).await.expect("an answer");
+        assert_eq!(answer.status, 200);
+        stage.revoke(&device);
+        let connection = client.connect().await;
+        assert!(connection.resumed);
+        connection.closed().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_not_chained_past_the_end_of_its_certificate() {
     let stage = Stage::open().await;
