@@ -73,9 +73,12 @@ pub(crate) fn distribution_point(certificate: &TbsCertificate<'_>) -> Option<Str
             let Some(DistributionPointName::FullName(names)) = &point.distribution_point else {
                 return None;
             };
-            names.iter().find_map(|name| match name {
-                ParsedName::URI(uri) => Some((*uri).to_owned()),
-                _ => None,
+            names.iter().find_map(|name| {
+                if let ParsedName::URI(uri) = name {
+                    Some((*uri).to_owned())
+                } else {
+                    None
+                }
             })
         })
     })

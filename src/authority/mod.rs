@@ -162,12 +162,12 @@ impl Authority {
         tokio::spawn(async move {
             let _one_at_a_time = authority.inner.standing_changes.lock().await;
             let (outcome, event) = change.await?;
-            if let Some((epoch, event)) = event {
-                if let Err(gap) = authority.standing().apply(epoch, &event) {
-                    // An event was committed that nobody applied; the store knows everything.
-                    tracing::error!(alarm = "standing", %gap, "the standing is loaded again");
-                    authority.load_standing("").await?;
-                }
+            if let Some((epoch, event)) = event
+                && let Err(gap) = authority.standing().apply(epoch, &event)
+            {
+                // An event was committed that nobody applied; the store knows everything.
+                tracing::error!(alarm = "standing", %gap, "the standing is loaded again");
+                authority.load_standing("").await?;
             }
             Ok(outcome)
         })
