@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeSet,
     env, fs,
+    io::{self, Write},
     path::PathBuf,
     thread,
     time::{Duration, Instant},
@@ -76,7 +77,9 @@ fn received_certificates_survive(machine: Option<&Machine>) {
     // It issues after the last death, too.
     wait_for(&load, load.count() + EACH_ROUND, &server);
     let received = load.stop();
-    println!(
+    // Past the test harness, which would swallow it.
+    let _ = writeln!(
+        io::stderr(),
         "{death}: {rounds} times, {} certificates received, slowest restart {} ms, {lost_bytes} unsynced bytes lost",
         received.len(),
         slowest.as_millis()

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    io::{self, Write},
     path::PathBuf,
     process::{Command, Output},
 };
@@ -16,7 +17,11 @@ pub fn program(name: &str) -> Option<Command> {
     let Some(path) = found else {
         let ci = env::var("CI").is_ok_and(|value| value == "true");
         assert!(!ci, "{name} is not installed; scripts/test installs it");
-        eprintln!("SKIPPED: {name} is not installed; scripts/test installs it");
+        // Past the test harness, which would swallow it.
+        let _ = writeln!(
+            io::stderr(),
+            "SKIPPED: {name} is not installed; scripts/test installs it"
+        );
         return None;
     };
     let mut command = Command::new(path);
