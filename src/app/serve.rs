@@ -55,6 +55,8 @@ pub async fn serve(state: &StateDir, clock: Arc<dyn Clock>) -> Result<Server, Se
     let server_socket = bind(settings.server_listen)?;
     let status_socket = bind(settings.status_listen)?;
     let admin_socket = UnixSocket::bind(&settings.admin_socket)?;
+    // The gate's threads bind for themselves, later; that they can is found out now.
+    drop(bind(settings.gate.listen)?);
 
     let authority = materials.start(&settings, &clock).await?;
     authority.publish_due_lists().await?;
