@@ -1,10 +1,10 @@
 //! One thread of the gate: its own runtime, listening socket, upstream connections and registry.
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
     io,
     net::SocketAddr,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -13,15 +13,22 @@ use hyper::service::service_fn;
 use hyper_util::{rt::TokioExecutor, server::graceful::GracefulConnection};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Sleep, sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    admit::Trust, connection::Connection, forward::Upstreams, registry::Registry, request::answer,
-    request_id::RequestIds, switch::Position, tether::Tether, watch::watch,
+    admit::Trust,
+    connection::Connection,
+    forward::Upstreams,
+    registry::{Registered, Registry},
+    request::answer,
+    request_id::RequestIds,
+    switch::Position,
+    tether::Tether,
+    watch::watch,
 };
 use crate::{
     domain::{Clock, api_key::Pepper},
@@ -93,75 +100,88 @@ impl Worker {
                     continue;
                 }
             };
-            let worker = Arc::clone(self);
+            let (worker, tracker) = (Arc::clone(self), connections.clone());
             connections.spawn(async move {
-                let _slot = slot;
-                worker.handshake(stream, peer).await;
+                if let Some(stream) = worker.handshake(stream, peer).await {
+                    // A task of its own, so that the state of the handshake is not kept for the connection's life.
+                    tracker.spawn(worker.admit(stream, peer, slot));
+                }
             });
         }
     }
 
-    async fn handshake(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+    async fn handshake(&self, stream: TcpStream, peer: SocketAddr) -> Option<TlsStream<TcpStream>> {
         // A socket that refuses the option has been closed by the other end; the handshake will tell.
         let _ = stream.set_nodelay(true);
         let handshake = timeout(
             self.limits.handshake_timeout,
             self.acceptor.accept(stream).into_fallible(),
         );
-        let stream = tokio::select! {
+        tokio::select! {
             done = handshake => match done {
-                Ok(Ok(stream)) => stream,
+                Ok(Ok(stream)) => Some(stream),
                 Ok(Err((error, stream))) => {
                     tracing::debug!(%peer, %error, "a TLS handshake failed");
                     refuse(stream).await;
-                    return;
+                    None
                 }
                 Err(_) => {
                     tracing::debug!(%peer, "a TLS handshake took too long");
-                    return;
+                    None
                 }
             },
-            () = self.shutdown.cancelled() => return,
-        };
-        self.admit(stream, peer).await;
+            () = self.shutdown.cancelled() => None,
+        }
     }
 
-    async fn admit(self: &Arc<Self>, stream: TlsStream<TcpStream>, peer: SocketAddr) {
+    /// Admits a connection; what is returned serves it. Not an `async fn`: what only admission needs is not kept.
+    fn admit(
+        self: Arc<Self>,
+        stream: TlsStream<TcpStream>,
+        peer: SocketAddr,
+        slot: OwnedSemaphorePermit,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let session = stream.get_ref().1;
         let protocol = ApplicationProtocol::agreed(session.alpn_protocol());
         let server_name = session.server_name().map(Into::into);
         let certificates = session.peer_certificates().unwrap_or_default();
         let certificate = self.trust.admit(certificates, self.clock.now());
         let until = certificate.expires_at();
-        let (_registered, connection) = self.registry.register(until, |id| {
+        let (registered, connection) = self.registry.register(until, |id| {
             Arc::new(Connection::new(id, peer, server_name, certificate))
         });
         // The watcher sees the connection from here on; what changed before is seen now.
         connection.recheck(&self.trust, self.clock.now());
 
         let io = Tether::new(stream, Arc::clone(&connection));
-        let service =
-            service_fn(|request| answer(Arc::clone(self), Arc::clone(&connection), request));
+        let service = {
+            let (worker, connection) = (Arc::clone(&self), Arc::clone(&connection));
+            service_fn(move |request| answer(Arc::clone(&worker), Arc::clone(&connection), request))
+        };
+        let held = (registered, slot);
         match protocol {
             ApplicationProtocol::Http1 => {
-                let http = self.limits.http1().serve_connection(io, service);
-                self.serve(http, &connection).await;
+                let http = Box::pin(self.limits.http1().serve_connection(io, service));
+                Box::pin(self.serve(http, connection, held))
             }
             ApplicationProtocol::Http2 => {
                 let builder = self.limits.http2(TokioExecutor::new());
-                self.serve(builder.serve_connection(io, service), &connection)
-                    .await;
+                let http = Box::pin(builder.serve_connection(io, service));
+                Box::pin(self.serve(http, connection, held))
             }
         }
     }
 
     /// Drives a connection to its end, whoever brings it about.
-    async fn serve<C>(&self, http: C, connection: &Connection)
-    where
+    async fn serve<C>(
+        self: Arc<Self>,
+        mut http: Pin<Box<C>>,
+        connection: Arc<Connection>,
+        _held: (Registered, OwnedSemaphorePermit),
+    ) where
         C: GracefulConnection,
         C::Error: std::fmt::Display,
     {
-        let mut http = pin!(http);
         let mut seen = Position::On;
         // Who lost its standing before its first request is told so, and then has nothing more to wait for.
         let mut patience = connection.loss().map(|_| Box::pin(sleep(REFUSED_GRACE)));
