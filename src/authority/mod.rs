@@ -8,7 +8,6 @@
 use std::{future::Future, sync::Arc};
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 
 use crate::{
     domain::{
@@ -87,7 +86,6 @@ struct Inner {
     lists: ArcSwap<Vec<CurrentList>>,
     /// Wakes whoever publishes lists.
     list_due: tokio::sync::Notify,
-    list_failure: Mutex<Option<String>>,
 }
 
 impl Authority {
@@ -103,7 +101,6 @@ impl Authority {
                 finalizing: InProgress::default(),
                 lists: ArcSwap::default(),
                 list_due: tokio::sync::Notify::new(),
-                list_failure: Mutex::new(None),
             }),
         };
         authority.load_standing(first_policy).await?;
