@@ -7,10 +7,24 @@ use super::failed;
 use crate::store::StoreError;
 
 /// Every migration, in order. One that was released is never changed; add another.
-const MIGRATIONS: [(&str, &str); 1] = [(
-    "0001_initial",
-    include_str!("../migrations/sqlite/0001_initial.sql"),
-)];
+const MIGRATIONS: [(&str, &str); 4] = [
+    (
+        "0001_initial",
+        include_str!("../migrations/sqlite/0001_initial.sql"),
+    ),
+    (
+        "0002_issuers",
+        include_str!("../migrations/sqlite/0002_issuers.sql"),
+    ),
+    (
+        "0003_revocation",
+        include_str!("../migrations/sqlite/0003_revocation.sql"),
+    ),
+    (
+        "0004_keeping",
+        include_str!("../migrations/sqlite/0004_keeping.sql"),
+    ),
+];
 
 /// Runs what has not been run yet.
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {

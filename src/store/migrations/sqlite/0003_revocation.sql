@@ -1,0 +1,1 @@
+-- Revocations: which lists cover them, and those of certificates that the store never saw.

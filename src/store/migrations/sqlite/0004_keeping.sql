@@ -1,0 +1,1 @@
+-- Checkpoints of the audit trail, and what lists of certificates are searched by.
