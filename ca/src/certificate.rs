@@ -48,6 +48,8 @@ pub struct Draft {
     pub revocation_list: Option<String>,
     /// Where its issuer's certificate is to be had (RFC 5280 section 4.2.2.1).
     pub issuer_certificate: Option<String>,
+    /// Where its issuer's OCSP responder answers for it (RFC 5280 section 4.2.2.1, RFC 6960 section 3.1).
+    pub ocsp: Option<String>,
 }
 
 impl Draft {
@@ -110,6 +112,7 @@ impl Draft {
             .map(|usage| match usage {
                 ExtendedKeyUsage::ClientAuth => ExtendedKeyUsagePurpose::ClientAuth,
                 ExtendedKeyUsage::ServerAuth => ExtendedKeyUsagePurpose::ServerAuth,
+                ExtendedKeyUsage::OcspSigning => ExtendedKeyUsagePurpose::OcspSigning,
             })
             .collect();
         parameters.crl_distribution_points = self
@@ -119,11 +122,20 @@ impl Draft {
                 uris: vec![uri.clone()],
             })
             .collect();
-        parameters.custom_extensions = self
-            .issuer_certificate
-            .iter()
-            .map(|uri| authority_information_access(uri))
-            .collect();
+        parameters
+            .custom_extensions
+            .extend(authority_information_access(
+                self.issuer_certificate.as_deref(),
+                self.ocsp.as_deref(),
+            ));
+        if kind.is_never_checked() {
+            parameters
+                .custom_extensions
+                .push(CustomExtension::from_oid_content(
+                    OCSP_NO_CHECK,
+                    der::encode(tag::NULL, &[]),
+                ));
+        }
         parameters.use_authority_key_identifier_extension = issuer.is_some();
         parameters.key_identifier_method =
             KeyIdMethod::PreSpecified(self.public_key.key_identifier().to_vec());
@@ -158,16 +170,33 @@ fn san_type(name: &GeneralName) -> Result<SanType, String> {
     })
 }
 
-/// id-pe-authorityInfoAccess with one caIssuers (RFC 5280 section 4.2.2.1).
-fn authority_information_access(uri: &str) -> CustomExtension {
+/// id-pkix-ocsp-nocheck (RFC 6960 section 4.2.2.2.1).
+const OCSP_NO_CHECK: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 48, 1, 5];
+
+/// id-pe-authorityInfoAccess (RFC 5280 section 4.2.2.1) with what there is of an OCSP responder and caIssuers.
+fn authority_information_access(
+    issuer_certificate: Option<&str>,
+    ocsp: Option<&str>,
+) -> Option<CustomExtension> {
+    const OCSP: [u8; 8] = [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01];
     const CA_ISSUERS: [u8; 8] = [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x02];
-    let access_method = der::encode(tag::OBJECT_IDENTIFIER, &[&CA_ISSUERS]);
-    let access_location = der::encode(tag::URI_NAME, &[uri.as_bytes()]);
-    let description = der::encode(tag::SEQUENCE, &[&access_method, &access_location]);
-    CustomExtension::from_oid_content(
+    let mut descriptions = Vec::new();
+    for (method, uri) in [(OCSP, ocsp), (CA_ISSUERS, issuer_certificate)] {
+        let Some(uri) = uri else { continue };
+        let access_method = der::encode(tag::OBJECT_IDENTIFIER, &[&method]);
+        let access_location = der::encode(tag::URI_NAME, &[uri.as_bytes()]);
+        descriptions.extend(der::encode(
+            tag::SEQUENCE,
+            &[&access_method, &access_location],
+        ));
+    }
+    if descriptions.is_empty() {
+        return None;
+    }
+    Some(CustomExtension::from_oid_content(
         &[1, 3, 6, 1, 5, 5, 7, 1, 1],
-        der::encode(tag::SEQUENCE, &[&description]),
-    )
+        der::encode(tag::SEQUENCE, &[&descriptions]),
+    ))
 }
 
 /// Has rcgen write what it would sign, and catches the octets before anything is signed.

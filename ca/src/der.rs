@@ -4,6 +4,7 @@
 /// Tags that are written here.
 pub(crate) mod tag {
     pub(crate) const BIT_STRING: u8 = 0x03;
+    pub(crate) const NULL: u8 = 0x05;
     pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
     pub(crate) const SEQUENCE: u8 = 0x30;
     /// `[6] IMPLICIT IA5String`: the uniformResourceIdentifier of a GeneralName.

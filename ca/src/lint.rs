@@ -255,8 +255,8 @@ fn extensions(
                         && !(usage.any
                             || usage.code_signing
                             || usage.email_protection
-                            || usage.time_stamping
-                            || usage.ocsp_signing)
+                            || usage.time_stamping)
+                        && usage.ocsp_signing == wanted(ExtendedKeyUsage::OcspSigning)
                         && usage.other.is_empty(),
                     "RFC 5280 4.2.1.12: the extended key usages are the profile's",
                     || format!("{usage:?}"),
@@ -317,7 +317,29 @@ fn extensions(
                 );
                 false
             }
-            ParsedExtension::AuthorityInfoAccess(_) => false,
+            ParsedExtension::AuthorityInfoAccess(access) => {
+                seen.access = access
+                    .accessdescs
+                    .iter()
+                    .map(|description| {
+                        let place = match &description.access_location {
+                            ParsedName::URI(uri) => (*uri).to_owned(),
+                            other => format!("{other:?}"),
+                        };
+                        (description.access_method.to_id_string(), place)
+                    })
+                    .collect();
+                false
+            }
+            _ if name == OCSP_NO_CHECK => {
+                seen.no_check = true;
+                findings.require(
+                    extension.value == [0x05, 0x00],
+                    "RFC 6960 4.2.2.2.1: the value of ocsp-nocheck is NULL",
+                    || hex::encode(extension.value),
+                );
+                false
+            }
             _ => {
                 findings.require(false, "no extension that the profile does not know", || {
                     name.clone()
@@ -335,6 +357,10 @@ fn extensions(
     seen.complete(findings, draft, issuer);
 }
 
+const OCSP_NO_CHECK: &str = "1.3.6.1.5.5.7.48.1.5";
+const ACCESS_OCSP: &str = "1.3.6.1.5.5.7.48.1";
+const ACCESS_CA_ISSUERS: &str = "1.3.6.1.5.5.7.48.2";
+
 /// What was seen of the extensions.
 #[derive(Default)]
 struct Seen {
@@ -346,6 +372,9 @@ struct Seen {
     authority_key_identifier: bool,
     names: Vec<String>,
     revocation_list: Option<String>,
+    /// Access methods and where they lead.
+    access: Vec<(String, String)>,
+    no_check: bool,
 }
 
 impl Seen {
@@ -371,20 +400,44 @@ impl Seen {
             ),
             (
                 self.names.is_empty() == draft.names.is_empty()
-                    && kind.is_ca() == self.names.is_empty(),
-                "RFC 5280 4.2.1.6: a leaf has subject alternative names, a CA has none",
+                    && kind.is_named() != self.names.is_empty(),
+                "RFC 5280 4.2.1.6: a leaf has subject alternative names, a CA and a responder have none",
+            ),
+            (
+                self.no_check == kind.is_never_checked(),
+                "RFC 6960 4.2.2.2.1: an OCSP responder, and nothing else, says nocheck",
             ),
         ] {
             findings.require(there, rule, || format!("profile {kind}"));
         }
         findings.require(
             self.revocation_list == draft.revocation_list
-                && self
-                    .revocation_list
-                    .as_ref()
-                    .is_some_and(|uri| uri.starts_with("http://")),
-            "RFC 5280 4.2.1.13: every certificate names, by http, the list that would revoke it",
+                && if kind.is_never_checked() {
+                    self.revocation_list.is_none()
+                } else {
+                    self.revocation_list
+                        .as_ref()
+                        .is_some_and(|uri| uri.starts_with("http://"))
+                },
+            "RFC 5280 4.2.1.13: every certificate that is ever checked names, by http, the list that would revoke it",
             || format!("{:?}", self.revocation_list),
+        );
+        let wanted: Vec<(String, String)> = [
+            (ACCESS_OCSP, &draft.ocsp),
+            (ACCESS_CA_ISSUERS, &draft.issuer_certificate),
+        ]
+        .into_iter()
+        .filter_map(|(method, uri)| Some((method.to_owned(), uri.clone()?)))
+        .collect();
+        findings.require(
+            self.access == wanted
+                && self
+                    .access
+                    .iter()
+                    .all(|(_, uri)| uri.starts_with("http://"))
+                && !(kind.is_never_checked() && draft.ocsp.is_some()),
+            "RFC 5280 4.2.2.1: the authority's information is where was meant, by http",
+            || format!("{:?}", self.access),
         );
     }
 }

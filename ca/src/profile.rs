@@ -18,16 +18,20 @@ pub enum ProfileKind {
     Device,
     /// A service: TLS client and server, whose one URI says which principal it is.
     Service,
+    /// A delegated OCSP responder (RFC 6960 section 4.2.2.2): signs an issuer's answers, and nothing else. Its
+    /// certificate says id-pkix-ocsp-nocheck, so that nobody asks whether it is revoked, and is short-lived instead.
+    OcspResponder,
 }
 
 impl ProfileKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Root,
         Self::Intermediate,
         Self::Server,
         Self::Device,
         Self::Service,
+        Self::OcspResponder,
     ];
 
     /// The name in configuration and output.
@@ -39,6 +43,7 @@ impl ProfileKind {
             Self::Server => "server",
             Self::Device => "device",
             Self::Service => "service",
+            Self::OcspResponder => "ocsp",
         }
     }
 
@@ -47,7 +52,7 @@ impl ProfileKind {
     pub fn is_ca(self) -> bool {
         match self {
             Self::Root | Self::Intermediate => true,
-            Self::Server | Self::Device | Self::Service => false,
+            Self::Server | Self::Device | Self::Service | Self::OcspResponder => false,
         }
     }
 
@@ -56,7 +61,7 @@ impl ProfileKind {
     pub fn proves_principal(self) -> bool {
         match self {
             Self::Device | Self::Service => true,
-            Self::Root | Self::Intermediate | Self::Server => false,
+            Self::Root | Self::Intermediate | Self::Server | Self::OcspResponder => false,
         }
     }
 
@@ -66,7 +71,7 @@ impl ProfileKind {
         match self {
             Self::Root => Some(1),
             Self::Intermediate => Some(0),
-            Self::Server | Self::Device | Self::Service => None,
+            Self::Server | Self::Device | Self::Service | Self::OcspResponder => None,
         }
     }
 
@@ -79,6 +84,25 @@ impl ProfileKind {
             Self::Server => &[ExtendedKeyUsage::ServerAuth],
             Self::Device => &[ExtendedKeyUsage::ClientAuth],
             Self::Service => &[ExtendedKeyUsage::ClientAuth, ExtendedKeyUsage::ServerAuth],
+            Self::OcspResponder => &[ExtendedKeyUsage::OcspSigning],
+        }
+    }
+
+    /// Whether its certificates have subject alternative names.
+    #[must_use]
+    pub fn is_named(self) -> bool {
+        match self {
+            Self::Server | Self::Device | Self::Service => true,
+            Self::Root | Self::Intermediate | Self::OcspResponder => false,
+        }
+    }
+
+    /// Whether its certificates say id-pkix-ocsp-nocheck (RFC 6960 section 4.2.2.2.1) and so name no list.
+    #[must_use]
+    pub fn is_never_checked(self) -> bool {
+        match self {
+            Self::OcspResponder => true,
+            Self::Root | Self::Intermediate | Self::Server | Self::Device | Self::Service => false,
         }
     }
 
@@ -86,7 +110,7 @@ impl ProfileKind {
         match self {
             Self::Root => 3650 * DAY,
             Self::Intermediate => 1095 * DAY,
-            Self::Server | Self::Device | Self::Service => 24 * HOUR,
+            Self::Server | Self::Device | Self::Service | Self::OcspResponder => 24 * HOUR,
         }
     }
 }
@@ -110,7 +134,7 @@ impl FromStr for ProfileKind {
 
 /// The text names no profile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no profile; one of root, intermediate, server, device, service")]
+#[error("{0:?} is no profile; one of root, intermediate, server, device, service, ocsp")]
 pub struct UnknownProfile(String);
 
 /// An extended key usage that we issue.
@@ -120,6 +144,8 @@ pub enum ExtendedKeyUsage {
     ClientAuth,
     /// id-kp-serverAuth.
     ServerAuth,
+    /// id-kp-OCSPSigning.
+    OcspSigning,
 }
 
 /// A kind of certificate, and how long one is valid.

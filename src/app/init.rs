@@ -215,7 +215,8 @@ fn draft(
         ProfileKind::Intermediate
         | ProfileKind::Server
         | ProfileKind::Device
-        | ProfileKind::Service => "Issuing CA",
+        | ProfileKind::Service
+        | ProfileKind::OcspResponder => "Issuing CA",
     };
     let domain: String = trust_domain.as_str().chars().take(40).collect();
     let key_name = hex::encode(&key.public_key().fingerprint()[..4]);
@@ -229,6 +230,7 @@ fn draft(
         names: Vec::new(),
         revocation_list: None,
         issuer_certificate: None,
+        ocsp: None,
     })
 }
 

@@ -53,7 +53,7 @@ impl Profiles {
             ProfileKind::Server => Some(self.server),
             ProfileKind::Device => Some(self.device),
             ProfileKind::Service => Some(self.service),
-            ProfileKind::Root | ProfileKind::Intermediate => None,
+            ProfileKind::Root | ProfileKind::Intermediate | ProfileKind::OcspResponder => None,
         }
     }
 }
@@ -104,6 +104,7 @@ impl Authority {
             names,
             revocation_list: Some(issuer.list_url().to_owned()),
             issuer_certificate: Some(issuer.certificate_url().to_owned()),
+            ocsp: None,
         };
         let key_fingerprint = draft.public_key.fingerprint();
         let written_names = draft.names.iter().map(ToString::to_string).collect();

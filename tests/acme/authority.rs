@@ -65,6 +65,7 @@ async fn ca(
             None => format!("{PUBLIC_URL}/root.crl"),
         }),
         issuer_certificate: issuer.map(|issuer| issuer.certificate_url().to_owned()),
+        ocsp: None,
     };
     let checked = draft
         .check(issuer.map(|issuer| &issuer.certificate))

@@ -37,7 +37,7 @@ fn draft(kind: ProfileKind, key: &SigningKey) -> Draft {
         not_after,
         public_key: key.public_key().clone(),
         names: match kind {
-            ProfileKind::Root | ProfileKind::Intermediate => vec![],
+            ProfileKind::Root | ProfileKind::Intermediate | ProfileKind::OcspResponder => vec![],
             ProfileKind::Server => vec![GeneralName::Dns("a.example".parse().expect("a name"))],
             ProfileKind::Device | ProfileKind::Service => {
                 vec![GeneralName::Uri(
@@ -45,7 +45,14 @@ fn draft(kind: ProfileKind, key: &SigningKey) -> Draft {
                 )]
             }
         },
-        revocation_list: Some("http://127.0.0.1/crl/1/0.crl".to_owned()),
+        revocation_list: (kind != ProfileKind::OcspResponder)
+            .then(|| "http://127.0.0.1/crl/1/0.crl".to_owned()),
+        ocsp: match kind {
+            ProfileKind::Server | ProfileKind::Device | ProfileKind::Service => {
+                Some("http://127.0.0.1/ocsp".to_owned())
+            }
+            ProfileKind::Root | ProfileKind::Intermediate | ProfileKind::OcspResponder => None,
+        },
         issuer_certificate: (kind != ProfileKind::Root)
             .then(|| "http://127.0.0.1/issuer/1.crt".to_owned()),
     }
@@ -83,6 +90,7 @@ fn every_algorithm_issues_to_every_other() {
                 ProfileKind::Server,
                 ProfileKind::Device,
                 ProfileKind::Service,
+                ProfileKind::OcspResponder,
             ] {
                 let leaf = now(draft(kind, &leaf_key)
                     .check(Some(&intermediate))
@@ -114,7 +122,7 @@ fn the_linter_refuses_what_we_never_sign() {
         now(short.check(Some(&root)).expect("clean").sign(&root_key)).expect("signed");
     let issuer = IssuerCertificate::from_der(intermediate.der()).expect("an issuer");
     type Spoil = fn(&mut Draft);
-    let table: [(&str, ProfileKind, Spoil); 14] = [
+    let table: [(&str, ProfileKind, Spoil); 20] = [
         ("beyond the issuer's", ProfileKind::Device, |_| {}),
         ("lifetime is not exceeded", ProfileKind::Device, |d| {
             d.not_after = d.not_before + 86_400
@@ -139,20 +147,40 @@ fn the_linter_refuses_what_we_never_sign() {
         ("has subject alternative names", ProfileKind::Server, |d| {
             d.names.clear()
         }),
-        ("names, by http, the list", ProfileKind::Device, |d| {
+        ("names, by http", ProfileKind::Device, |d| {
             d.revocation_list = None
         }),
-        ("names, by http, the list", ProfileKind::Device, |d| {
+        ("names, by http", ProfileKind::Device, |d| {
             d.revocation_list = Some("ldap://x".to_owned())
         }),
         ("at most 64 characters", ProfileKind::Device, |d| {
             d.common_name = Some("x".repeat(65))
         }),
-        ("a CA has none", ProfileKind::Intermediate, |d| {
-            d.names = vec![GeneralName::Dns("a.example".parse().expect("a name"))]
-        }),
+        (
+            "a CA and a responder have none",
+            ProfileKind::Intermediate,
+            |d| d.names = vec![GeneralName::Dns("a.example".parse().expect("a name"))],
+        ),
         ("a CA has a subject", ProfileKind::Intermediate, |d| {
             d.common_name = None
+        }),
+        ("a responder have none", ProfileKind::OcspResponder, |d| {
+            d.names = vec![GeneralName::Dns("a.example".parse().expect("a name"))]
+        }),
+        ("RFC 5280 4.2.1.13", ProfileKind::OcspResponder, |d| {
+            d.revocation_list = Some("http://127.0.0.1/crl/1/0.crl".to_owned())
+        }),
+        ("RFC 5280 4.2.2.1", ProfileKind::OcspResponder, |d| {
+            d.ocsp = Some("http://127.0.0.1/ocsp".to_owned())
+        }),
+        ("RFC 5280 4.2.2.1", ProfileKind::Device, |d| {
+            d.ocsp = Some("https://127.0.0.1/ocsp".to_owned())
+        }),
+        ("RFC 5280 4.2.2.1", ProfileKind::Device, |d| {
+            d.issuer_certificate = Some("ldap://127.0.0.1".to_owned())
+        }),
+        ("at most 64 characters", ProfileKind::OcspResponder, |d| {
+            d.common_name = Some("x".repeat(65))
         }),
         ("128 random bits", ProfileKind::Device, |d| {
             d.serial = "01".parse().expect("a serial")
