@@ -326,6 +326,7 @@ pub struct IssuerCertificate {
     pub(crate) subject: Vec<u8>,
     pub(crate) public_key: PublicKey,
     pub(crate) key_identifier: Vec<u8>,
+    serial: Serial,
     not_before: i64,
     not_after: i64,
     revocation_list: Option<String>,
@@ -383,6 +384,8 @@ impl IssuerCertificate {
             subject: parsed.subject().as_raw().to_vec(),
             public_key,
             key_identifier,
+            serial: Serial::from_der_integer(parsed.raw_serial())
+                .map_err(|error| NotAnIssuer(error.to_string()))?,
             not_before: parsed.validity().not_before.timestamp(),
             not_after: parsed.validity().not_after.timestamp(),
             revocation_list: lint::distribution_point(&parsed.tbs_certificate),
@@ -394,6 +397,18 @@ impl IssuerCertificate {
     #[must_use]
     pub fn der(&self) -> &[u8] {
         &self.der
+    }
+
+    /// Its subject, the DER Name to the byte.
+    #[must_use]
+    pub fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+
+    /// Its own serial.
+    #[must_use]
+    pub fn serial(&self) -> Serial {
+        self.serial
     }
 
     /// Its public key.

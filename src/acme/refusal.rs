@@ -32,6 +32,10 @@ impl From<AuthorityError> for Problem {
             ),
             // They were logged where they happened.
             AuthorityError::Refused(_) | AuthorityError::Internal(_) => Self::internal(),
+            AuthorityError::KeyOffline(_) | AuthorityError::NoIssuer(_) => {
+                tracing::error!(%error, "nothing could be issued");
+                Self::internal()
+            }
         }
     }
 }

@@ -89,7 +89,7 @@ pub(super) async fn create(
             .iter()
             .map(token_identifier)
             .collect(),
-        state.root_sha256,
+        root_sha256(&state)?,
         Some(invitation.profile.name().to_owned()),
     )
     .map_err(|error| Problem::internal(&error.to_string()))?;
@@ -113,4 +113,18 @@ fn token_identifier(identifier: &Identifier) -> TokenIdentifier {
             TokenIdentifier::PermanentIdentifier(value.clone())
         }
     }
+}
+
+/// SHA-256 of the root certificate's DER, by which an agent knows the server.
+fn root_sha256(state: &SharedState) -> Result<[u8; 32], Problem> {
+    use aws_lc_rs::digest;
+    let issuers = state.authority.issuers();
+    let bundle = issuers.bundle();
+    let root = bundle
+        .certificates
+        .first()
+        .ok_or_else(|| Problem::internal("there is no root"))?;
+    let mut sha256 = [0; 32];
+    sha256.copy_from_slice(digest::digest(&digest::SHA256, root).as_ref());
+    Ok(sha256)
 }

@@ -28,8 +28,6 @@ pub struct ApiState {
     pub authority: Authority,
     /// Where devices enrol: the ACME directory.
     pub directory: Url,
-    /// SHA-256 of the root certificate's DER, by which an agent knows the server.
-    pub root_sha256: [u8; 32],
 }
 
 type SharedState = Arc<ApiState>;

@@ -58,7 +58,9 @@ impl From<AuthorityError> for Problem {
             AuthorityError::Conflict(_)
             | AuthorityError::NotReady(_)
             | AuthorityError::WrongState(_)
-            | AuthorityError::AlreadyRevoked => StatusCode::CONFLICT,
+            | AuthorityError::AlreadyRevoked
+            | AuthorityError::KeyOffline(_)
+            | AuthorityError::NoIssuer(_) => StatusCode::CONFLICT,
             AuthorityError::Refused(_) | AuthorityError::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

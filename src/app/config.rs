@@ -358,7 +358,10 @@ fn list_schedule(config: &ListsConfig, source: &Source<'_>) -> Result<ListSchedu
     if life < Duration::from_secs(60) || life > Duration::from_secs(365 * 86_400) {
         return Err(source.fault("lists.life", "a list is good for 1 minute to 365 days"));
     }
-    Ok(ListSchedule { life })
+    Ok(ListSchedule {
+        life,
+        ..ListSchedule::default()
+    })
 }
 
 /// A name of a server certificate: an address or a DNS name.

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use super::{STORE_FILE, StateDir, StateError};
 use crate::{
-    authority::{issuer_certificate_url, list_url},
-    domain::{Timestamp, TrustDomain},
+    authority::{Founding, ListSchedule, found, issuer_certificate_url, list_url},
+    domain::{Timestamp, TrustDomain, issuer::KeyPlace},
     store::{StoreError, sqlite::SqliteStore},
 };
 
@@ -98,7 +98,22 @@ pub async fn init(state: &StateDir, init: &Init, now: Timestamp) -> Result<Initi
     )?;
     state.write_new("policy.toml", 0o644, SAMPLE_POLICY.as_bytes())?;
     // Made here and never by `serve`: a start without it would forget every revocation.
-    drop(SqliteStore::open(&state.file(STORE_FILE))?);
+    let store = SqliteStore::open(&state.file(STORE_FILE))?;
+    let issuer = |certificate: &Certificate| {
+        IssuerCertificate::from_der(certificate.der())
+            .map_err(|error| InitError::Crypto(error.to_string()))
+    };
+    let founding = Founding {
+        root: issuer(&hierarchy.root)?,
+        root_key: KeyPlace::File("keys/root.key".to_owned()),
+        intermediate: issuer(&hierarchy.intermediate)?,
+        intermediate_key: KeyPlace::File("keys/intermediate.key".to_owned()),
+        list_shards: ListSchedule::default().shards,
+    };
+    found(&store, founding, now)
+        .await
+        .map_err(|error| InitError::Crypto(error.to_string()))?;
+    drop(store);
     // Last, so that an interrupted init is not taken for an authority.
     state.write_new("portcullis.toml", 0o644, configuration(init).as_bytes())?;
 

@@ -1,5 +1,6 @@
 //! Configuration to running process; the only wiring, and the only one that names a backend of the store.
 
+mod ca_keys;
 mod clock;
 mod config;
 mod init;
@@ -9,6 +10,7 @@ mod state_dir;
 /// The store's file in a state directory.
 const STORE_FILE: &str = "portcullis.db";
 
+pub use ca_keys::StoredKeys;
 pub use clock::SystemClock;
 pub use config::{Config, ConfigError, Settings, is_plain_http};
 pub use init::{Init, InitError, Initialised, SAMPLE_CONFIG, SAMPLE_POLICY, init};

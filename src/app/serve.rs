@@ -17,13 +17,16 @@ use portcullis_ca::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{ConfigError, STORE_FILE, Settings, StateDir, StateError, read_passphrase};
+use super::{ConfigError, STORE_FILE, Settings, StateDir, StateError, StoredKeys, read_passphrase};
 use crate::{
     acme::{self, AcmeState},
     api::{self, ApiState},
-    authority::{Authority, AuthorityError, Issuer, Issuers, Parts, Secrets, Standing, list_url},
+    authority::{
+        Authority, AuthorityError, CaKeys, Founding, Parts, Secrets, Standing, found, list_url,
+    },
     domain::{
         Clock, Principal, Timestamp,
+        issuer::{KeyId, KeyPlace},
         policy::{Policy, PolicyContext},
     },
     gate::{Gate, GateHandle, GateParts, GateStartError},
@@ -32,7 +35,7 @@ use crate::{
         TlsSettings, UnixSocket, bind, serve_plain, serve_tls, serve_unix, unix::UnixSocketError,
     },
     status,
-    store::{Policies, Store, StoreError, sqlite::SqliteStore},
+    store::{Issuers, Policies, Store, StoreError, sqlite::SqliteStore},
 };
 
 /// A server that is up.
@@ -51,7 +54,7 @@ pub struct Server {
 pub async fn serve(state: &StateDir, clock: Arc<dyn Clock>) -> Result<Server, ServeError> {
     let settings = read_settings(state)?;
     // What can be at fault in files first, then the sockets, then the store: a start that fails changes nothing.
-    let materials = Materials::read(state, &settings).await?;
+    let materials = Materials::read(state, &settings, clock.now()).await?;
     let server_socket = bind(settings.server_listen)?;
     let status_socket = bind(settings.status_listen)?;
     let admin_socket = UnixSocket::bind(&settings.admin_socket)?;
@@ -59,6 +62,7 @@ pub async fn serve(state: &StateDir, clock: Arc<dyn Clock>) -> Result<Server, Se
     drop(bind(settings.gate.listen)?);
 
     let authority = materials.start(&settings, &clock).await?;
+    check_public_url(&authority, &settings, state)?;
     authority.publish_due_lists().await?;
     let (certificate, renew_at) = own_certificate(&authority, &settings).await?;
     let gate = Gate::start(
@@ -101,36 +105,25 @@ pub fn read_settings(state: &StateDir) -> Result<Settings, ServeError> {
 /// What an authority is made of, as the state directory has it.
 struct Materials {
     store: Arc<dyn Store>,
-    issuers: Issuers,
+    ca_keys: Arc<dyn CaKeys>,
     secrets: Secrets,
     policy_context: PolicyContext,
     first_policy: String,
 }
 
 impl Materials {
-    async fn read(state: &StateDir, settings: &Settings) -> Result<Self, ServeError> {
+    async fn read(
+        state: &StateDir,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Result<Self, ServeError> {
         let passphrase = settings
             .passphrase_file
             .as_deref()
             .map(read_passphrase)
             .transpose()?;
-        let passphrase = passphrase.as_ref().map(|phrase| phrase.as_slice());
-        let issuer = |name: &str| -> Result<Issuer, ServeError> {
-            let certificate = state.issuer_certificate(&format!("{name}.pem"))?;
-            let key = state.key(&format!("keys/{name}.key"), passphrase)?;
-            if key.public_key() != certificate.public_key() {
-                return Err(ServeError::KeyMismatch(name.to_owned()));
-            }
-            Ok(Issuer::new(
-                certificate,
-                Arc::new(key),
-                &settings.public_url,
-            ))
-        };
-        let issuers = Issuers {
-            root: issuer("root")?,
-            intermediate: issuer("intermediate")?,
-        };
+        let ca_keys = Arc::new(StoredKeys::new(state.clone(), passphrase));
+        ca_keys.check()?;
         let policy_context = policy_context(settings, state)?;
         let first_policy = match state.read("policy.toml") {
             Ok(text) => text,
@@ -138,12 +131,14 @@ impl Materials {
             Err(StateError::Missing { .. } | StateError::Lost(_)) => String::new(),
             Err(error) => return Err(error.into()),
         };
-        check_public_url(&issuers, settings, state)?;
         let store = state.file(STORE_FILE);
         if !store.exists() {
             return Err(ServeError::StoreMissing(store));
         }
         let store = SqliteStore::open(&store)?;
+        if store.issuers().await?.is_empty() {
+            adopt(state, settings, &store, now).await?;
+        }
         // Once a policy was applied the file may say anything; for a first start it must be sound.
         if store.policy().await?.is_none() {
             Policy::compile(&first_policy, &policy_context).map_err(|errors| {
@@ -155,7 +150,7 @@ impl Materials {
         }
         Ok(Self {
             store: Arc::new(store),
-            issuers,
+            ca_keys,
             secrets: Secrets::from_seed(&*state.seed()?),
             policy_context,
             first_policy,
@@ -170,7 +165,8 @@ impl Materials {
         let parts = Parts {
             store: self.store,
             clock: Arc::clone(clock),
-            issuers: self.issuers,
+            ca_keys: self.ca_keys,
+            public_url: settings.public_url.clone(),
             profiles: settings.profiles,
             list_schedule: settings.list_schedule,
             secrets: self.secrets,
@@ -181,27 +177,52 @@ impl Materials {
     }
 }
 
-/// The intermediate says for good where the root's list is; what is served must agree with it.
+/// Takes root and intermediate into a store that has no issuers yet: that of an authority from before issuers were kept
+/// there.
+async fn adopt(
+    state: &StateDir,
+    settings: &Settings,
+    store: &SqliteStore,
+    now: Timestamp,
+) -> Result<(), ServeError> {
+    let founding = Founding {
+        root: state.issuer_certificate("root.pem")?,
+        root_key: KeyPlace::File("keys/root.key".to_owned()),
+        intermediate: state.issuer_certificate("intermediate.pem")?,
+        intermediate_key: KeyPlace::File("keys/intermediate.key".to_owned()),
+        list_shards: settings.list_schedule.shards,
+    };
+    Ok(found(store, founding, now).await?)
+}
+
+/// An intermediate says for good where its root's list is; what is served must agree with it.
 fn check_public_url(
-    issuers: &Issuers,
+    authority: &Authority,
     settings: &Settings,
     state: &StateDir,
 ) -> Result<(), ServeError> {
-    let expected = list_url(&settings.public_url, &issuers.root.id(), 0);
-    let written = issuers.intermediate.certificate.revocation_list();
-    if written == Some(expected.as_str()) {
-        return Ok(());
+    for issuer in authority.issuers().standing() {
+        let Some(KeyId(parent)) = issuer.record.parent else {
+            continue;
+        };
+        let expected = list_url(&settings.public_url, &parent, 0);
+        let written = issuer.certificate.revocation_list();
+        if written == Some(expected.as_str()) {
+            continue;
+        }
+        return Err(ServeError::Config(ConfigError {
+            file: state.config(),
+            place: None,
+            message: format!(
+                "public_url is {}, but the certificate of {} says that its list is at {}; certificates would point where \
+                 nothing is: set public_url to what was chosen at init",
+                settings.public_url,
+                issuer.name(),
+                written.unwrap_or("no place"),
+            ),
+        }));
     }
-    Err(ServeError::Config(ConfigError {
-        file: state.config(),
-        place: None,
-        message: format!(
-            "public_url is {}, but intermediate.pem says that its list is at {}; certificates would point where nothing \
-             is: set public_url to what was chosen at init",
-            settings.public_url,
-            written.unwrap_or("no place"),
-        ),
-    }))
+    Ok(())
 }
 
 /// Whoever owns the state directory, and root, are the first operators.
@@ -223,12 +244,12 @@ fn policy_context(settings: &Settings, state: &StateDir) -> Result<PolicyContext
 }
 
 fn anchors(authority: &Authority) -> Result<Anchors, ServeError> {
-    let root = authority.issuers().root.certificate.der();
-    let anchor = Anchor {
+    let anchors = authority.issuers().bundle().certificates.into_iter();
+    let anchors = anchors.map(|der| Anchor {
         id: "internal".to_owned(),
-        certificate: CertificateDer::from(root.to_vec()),
-    };
-    Anchors::new(vec![anchor]).map_err(|error| ServeError::Anchor(error.to_string()))
+        certificate: CertificateDer::from(der),
+    });
+    Anchors::new(anchors.collect()).map_err(|error| ServeError::Anchor(error.to_string()))
 }
 
 /// A fresh key and certificate for the fronts. The key never touches the disk: at the next start there is another one.
@@ -312,20 +333,11 @@ impl Server {
             protocols: vec![ApplicationProtocol::Http2, ApplicationProtocol::Http1],
             clock: Arc::clone(clock),
         };
-        let mut root_sha256 = [0; 32];
-        root_sha256.copy_from_slice(
-            aws_lc_rs::digest::digest(
-                &aws_lc_rs::digest::SHA256,
-                self.authority.issuers().root.certificate.der(),
-            )
-            .as_ref(),
-        );
         let api = api::router(ApiState {
             authority: self.authority.clone(),
             directory: directory(&self.settings)
                 .parse()
                 .map_err(|_| ServeError::Acme("server.url makes no directory URL".to_owned()))?,
-            root_sha256,
         });
         let status = status::router(self.authority.clone());
         let (acme_serving, status_serving, api_serving) = (
@@ -465,9 +477,6 @@ pub enum ServeError {
     /// A file of the state directory.
     #[error(transparent)]
     State(#[from] StateError),
-    /// A CA's key and certificate don't belong together.
-    #[error("keys/{0}.key is not the key of {0}.pem; restore both from the same backup")]
-    KeyMismatch(String),
     /// A port.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -504,7 +513,6 @@ impl ServeError {
         match self {
             Self::Config(_) | Self::Policy { .. } => 64,
             Self::State(_)
-            | Self::KeyMismatch(_)
             | Self::Bind(_)
             | Self::Socket(_)
             | Self::StoreMissing(_)

@@ -115,6 +115,39 @@ impl StateDir {
             .map_err(failed)
     }
 
+    /// The names of the key files that are there.
+    ///
+    /// # Errors
+    /// [`StateError`] names the directory.
+    pub fn key_files(&self) -> Result<Vec<String>, StateError> {
+        let path = self.file("keys");
+        let failed = |error| StateError::Io {
+            path: path.clone(),
+            error,
+        };
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&path).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            if let Some(name) = name.to_str().filter(|name| name.ends_with(".key")) {
+                names.push(format!("keys/{name}"));
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Removes a file for good, and has it gone from the disk when it returns.
+    ///
+    /// # Errors
+    /// [`StateError`] names the file.
+    pub fn remove(&self, name: &str) -> Result<(), StateError> {
+        let path = self.file(name);
+        let parent = path.parent().unwrap_or(&self.0).to_owned();
+        fs::remove_file(&path)
+            .and_then(|()| File::open(parent)?.sync_all())
+            .map_err(|error| StateError::Io { path, error })
+    }
+
     /// Reads a key, which nobody but its owner may be able to read.
     ///
     /// # Errors

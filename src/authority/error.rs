@@ -2,8 +2,12 @@
 
 use portcullis_ca::{certificate::Refused, csr::RequestError, key::SignerError};
 
+use super::ca_key::CaKeyError;
 use crate::{
-    domain::{authorization::WrongState, enrolment::EnrolmentEnded, order::NotReady},
+    domain::{
+        authorization::WrongState, enrolment::EnrolmentEnded, issuer::WrongIssuerState,
+        order::NotReady,
+    },
     store::StoreError,
 };
 
@@ -45,6 +49,16 @@ pub enum AuthorityError {
     /// The certificate is revoked already.
     #[error("the certificate is revoked already")]
     AlreadyRevoked,
+    /// The key that must sign is not here.
+    #[error(
+        "the key of {0} is offline: it was exported and removed; bring it back for this, or sign with it where it is (portcullis ca --help)"
+    )]
+    KeyOffline(String),
+    /// No active issuer issues a profile.
+    #[error(
+        "no active issuer issues the profile {0}; portcullis ca list shows the issuers, portcullis ca activate makes one issue"
+    )]
+    NoIssuer(String),
     /// The linter refused; an alarm, because it means that a fault of ours was caught.
     #[error("{0}")]
     Refused(Refused),
@@ -87,6 +101,24 @@ impl From<SignerError> for AuthorityError {
     fn from(error: SignerError) -> Self {
         tracing::error!(%error, "a signature could not be made");
         Self::Internal(error.to_string())
+    }
+}
+
+impl From<CaKeyError> for AuthorityError {
+    fn from(error: CaKeyError) -> Self {
+        match error {
+            CaKeyError::Refused(why) => Self::Invalid(why),
+            CaKeyError::Failed(why) => {
+                tracing::error!(error = %why, "a CA key could not be reached");
+                Self::Internal(why)
+            }
+        }
+    }
+}
+
+impl From<WrongIssuerState> for AuthorityError {
+    fn from(error: WrongIssuerState) -> Self {
+        Self::Conflict(error.to_string())
     }
 }
 

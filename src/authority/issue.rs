@@ -72,7 +72,7 @@ pub(super) struct Leaf {
 
 /// A server certificate that the authority made for itself.
 pub struct OwnCertificate {
-    /// Leaf, intermediate and root, DER.
+    /// The leaf, and all that leads to the roots, with them; DER.
     pub chain: Vec<Vec<u8>>,
     /// From when on it should be replaced.
     pub renew_at: Timestamp,
@@ -82,7 +82,8 @@ impl Authority {
     /// Drafts, lints and signs a leaf. The answer is its record, which must be durable before the DER in it goes out.
     pub(super) async fn issue(&self, leaf: Leaf) -> Result<CertificateRecord, AuthorityError> {
         let now = self.now();
-        let issuer = &self.issuers().intermediate;
+        let issuers = self.issuers();
+        let issuer = issuers.issuing(leaf.kind.name())?;
         let profile = self.inner.parts.profiles.leaf(leaf.kind).ok_or_else(|| {
             AuthorityError::Invalid(format!("{} is no profile of leaves", leaf.kind))
         })?;
@@ -102,15 +103,15 @@ impl Authority {
             not_after,
             public_key: leaf.public_key,
             names,
-            revocation_list: Some(issuer.list_url().to_owned()),
-            issuer_certificate: Some(issuer.certificate_url().to_owned()),
+            revocation_list: Some(issuer.list_url(LIST_SHARD)),
+            issuer_certificate: Some(issuer.certificate_url()),
             ocsp: None,
         };
         let key_fingerprint = draft.public_key.fingerprint();
         let written_names = draft.names.iter().map(ToString::to_string).collect();
         let certificate = draft
             .check(Some(&issuer.certificate))?
-            .sign(&*issuer.signer)
+            .sign(&**issuer.signer()?)
             .await?;
         Ok(CertificateRecord {
             serial,
@@ -157,11 +158,11 @@ impl Authority {
             record.serial,
             json!({ "profile": "server", "names": record.names, "for": "this server" }),
         );
-        let chain = vec![
-            record.der.clone(),
-            self.issuers().intermediate.certificate.der().to_vec(),
-            self.issuers().root.certificate.der().to_vec(),
-        ];
+        let mut chain = vec![record.der.clone()];
+        let issuers = self.issuers();
+        if let Some(issuer) = issuers.by_id(&record.issuer) {
+            chain.extend(issuers.chain_with_roots(issuer));
+        }
         let renew_at = record.not_before
             + Duration::from_millis(
                 u64::try_from(record.not_after.since(record.not_before).as_millis()).unwrap_or(0)
@@ -172,7 +173,7 @@ impl Authority {
         Ok(OwnCertificate { chain, renew_at })
     }
 
-    /// A certificate's chain as PEM, the leaf first, up to the intermediate (RFC 8555 section 9.1).
+    /// A certificate's chain as PEM, the leaf first, up to the roots and without them (RFC 8555 section 9.1).
     ///
     /// # Errors
     /// What the store says.
@@ -181,9 +182,14 @@ impl Authority {
         serial: &Serial,
     ) -> Result<Option<Arc<str>>, AuthorityError> {
         let record = self.store().certificate(*serial).await?;
+        let issuers = self.issuers();
         Ok(record.map(|record| {
+            let above = issuers
+                .by_id(&record.issuer)
+                .map(|issuer| issuers.chain(issuer))
+                .unwrap_or_default();
             let mut pem = to_pem(&record.der);
-            pem.push_str(&self.issuers().intermediate.pem());
+            pem.extend(above.iter().map(|der| to_pem(der)));
             pem.into()
         }))
     }

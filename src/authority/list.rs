@@ -25,12 +25,15 @@ const SHARD: u32 = 0;
 pub struct ListSchedule {
     /// From thisUpdate to nextUpdate. A new list is made when half of it is over.
     pub life: Duration,
+    /// Over how many lists an issuer that is made from now on spreads its certificates.
+    pub shards: u32,
 }
 
 impl Default for ListSchedule {
     fn default() -> Self {
         Self {
             life: Duration::from_secs(24 * 3600),
+            shards: 16,
         }
     }
 }
@@ -67,7 +70,7 @@ impl Authority {
     /// What the store, the linter and the signer say.
     pub async fn publish_lists(&self, actor: &Actor) -> Result<Vec<CurrentList>, AuthorityError> {
         let mut published = Vec::new();
-        for issuer in self.issuers().all() {
+        for issuer in self.issuers().standing() {
             published.push(self.publish_list(actor, issuer).await?);
         }
         Ok(published)
@@ -79,7 +82,7 @@ impl Authority {
     /// What the store, the linter and the signer say.
     pub async fn publish_due_lists(&self) -> Result<usize, AuthorityError> {
         let mut count = 0;
-        for issuer in self.issuers().all() {
+        for issuer in self.issuers().standing() {
             if self.is_due(issuer).await? {
                 self.publish_list(&Actor::Authority, issuer).await?;
                 count += 1;
@@ -163,22 +166,21 @@ impl Authority {
             .collect();
         let next_update = (this_update + self.inner.parts.list_schedule.life)
             .min(Timestamp::from_unix_seconds(issuer.certificate.not_after()));
-        let is_root = issuer.id() == self.issuers().root.id();
         let draft = ListDraft {
             number: last.map_or(0, |list| list.number) + 1,
             this_update: this_update.unix_seconds(),
             next_update: next_update.unix_seconds(),
-            scope: if is_root {
+            scope: if issuer.record.is_root() {
                 ListScope::Authorities
             } else {
                 ListScope::Leaves
             },
-            distribution_point: issuer.list_url().to_owned(),
+            distribution_point: issuer.list_url(SHARD),
             entries,
         };
         let der = draft
             .check(&issuer.certificate)?
-            .sign(&*issuer.signer)
+            .sign(&**issuer.signer()?)
             .await?;
         let audit = self.audit(
             actor,
@@ -235,7 +237,7 @@ impl Authority {
 
     /// Takes up the lists that were published before.
     pub(super) async fn load_lists(&self) -> Result<(), AuthorityError> {
-        for issuer in self.issuers().all() {
+        for issuer in self.issuers().iter() {
             if let Some(list) = self.store().list(issuer.id(), SHARD).await? {
                 self.set_list(&CurrentList {
                     issuer: issuer.id(),

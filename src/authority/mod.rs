@@ -15,6 +15,7 @@ use crate::{
         audit::{Actor, AuditDraft},
         event::TrustEvent,
         id::RandomBits,
+        issuer::IssuerState,
         policy::PolicyContext,
         principal::TrustDomain,
     },
@@ -23,9 +24,11 @@ use crate::{
 
 mod account;
 mod api_key;
+mod ca_key;
 mod certificate;
 mod challenge;
 mod error;
+mod founding;
 mod in_progress;
 mod invitation;
 mod issue;
@@ -39,11 +42,13 @@ pub mod standing;
 
 pub use account::NewAccount;
 pub use api_key::{MintApiKey, MintedApiKey};
+pub use ca_key::{CaKeyError, CaKeys};
 pub use error::AuthorityError;
+pub use founding::{Founding, found};
 pub use in_progress::InProgress;
 pub use invitation::{Invite, Invited};
 pub use issue::{OwnCertificate, Profiles};
-pub use issuer::{Issuer, Issuers, issuer_certificate_url, list_url};
+pub use issuer::{Issuer, IssuerSet, KeyHome, TrustBundle, issuer_certificate_url, list_url};
 pub use list::{CurrentList, ListSchedule};
 pub use policy::AppliedPolicy;
 pub use revoke::Revoked;
@@ -56,8 +61,10 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
-    /// Root and intermediate, with their keys.
-    pub issuers: Issuers,
+    /// Where CA keys are.
+    pub ca_keys: Arc<dyn CaKeys>,
+    /// Where lists and issuer certificates are to be had.
+    pub public_url: String,
     /// What leaves may contain, and for how long.
     pub profiles: Profiles,
     /// How often lists are made.
@@ -82,6 +89,8 @@ struct Inner {
     standing_changes: tokio::sync::Mutex<()>,
     /// Orders that are being finalized now.
     finalizing: InProgress<crate::domain::id::OrderId>,
+    /// The issuers as they stand.
+    issuers: ArcSwap<IssuerSet>,
     /// The lists as they are served.
     lists: ArcSwap<Vec<CurrentList>>,
     /// Wakes whoever publishes lists.
@@ -99,10 +108,12 @@ impl Authority {
                 parts,
                 standing_changes: tokio::sync::Mutex::new(()),
                 finalizing: InProgress::default(),
+                issuers: ArcSwap::default(),
                 lists: ArcSwap::default(),
                 list_due: tokio::sync::Notify::new(),
             }),
         };
+        authority.load_issuers().await?;
         authority.load_standing(first_policy).await?;
         authority.load_lists().await?;
         Ok(authority)
@@ -126,10 +137,36 @@ impl Authority {
         &*self.inner.parts.store
     }
 
-    /// Root and intermediate.
+    /// The issuers as they stand at this moment.
     #[must_use]
-    pub fn issuers(&self) -> &Issuers {
-        &self.inner.parts.issuers
+    pub fn issuers(&self) -> Arc<IssuerSet> {
+        self.inner.issuers.load_full()
+    }
+
+    /// Takes up the issuers that the store has, and opens their keys.
+    async fn load_issuers(&self) -> Result<(), AuthorityError> {
+        let mut issuers = Vec::new();
+        let mut requested = Vec::new();
+        for record in self.store().issuers().await? {
+            if record.certificate.is_empty() {
+                requested.push(record);
+                continue;
+            }
+            let signer = if record.state == IssuerState::Retired {
+                None
+            } else {
+                self.inner.parts.ca_keys.open(&record.key).await?
+            };
+            issuers.push(Arc::new(Issuer::new(
+                record,
+                signer,
+                &self.inner.parts.public_url,
+            )?));
+        }
+        self.inner
+            .issuers
+            .store(Arc::new(IssuerSet::new(issuers, requested)));
+        Ok(())
     }
 
     /// Pepper and root of derived keys.

@@ -14,7 +14,7 @@ use std::{
     },
 };
 
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use parking_lot::{Mutex, RwLock};
 use portcullis_ca::{
     issuer_key_id::IssuerKeyId,
@@ -40,6 +40,8 @@ pub struct Standing {
     writing: Mutex<()>,
     policy: ArcSwapOption<Policy>,
     revoked: Revoked,
+    /// Issuers whose time is over, and with it everything that they issued.
+    retired: ArcSwap<Vec<IssuerKeyId>>,
     api_keys: Sharded<ApiKeyId, Arc<ApiKey>>,
     principals: Sharded<Principal, PrincipalState>,
 }
@@ -53,6 +55,8 @@ pub struct StandingSnapshot {
     pub policy: Arc<Policy>,
     /// Every certificate that is revoked and has not expired.
     pub revoked: Vec<(IssuerKeyId, Serial)>,
+    /// Every issuer that is retired.
+    pub retired: Vec<IssuerKeyId>,
     /// Every key that is neither revoked nor expired.
     pub api_keys: Vec<Arc<ApiKey>>,
     /// Every principal that has labels or is suspended.
@@ -69,6 +73,7 @@ impl Standing {
             writing: Mutex::new(()),
             policy: ArcSwapOption::empty(),
             revoked: Revoked::default(),
+            retired: ArcSwap::default(),
             api_keys: Sharded::default(),
             principals: Sharded::default(),
         }
@@ -78,6 +83,7 @@ impl Standing {
     pub fn load(&self, snapshot: StandingSnapshot) {
         let _writing = self.writing.lock();
         self.revoked.replace(&snapshot.revoked);
+        self.retired.store(Arc::new(snapshot.retired));
         self.api_keys
             .replace(snapshot.api_keys.into_iter().map(|key| (key.id, key)));
         self.principals.replace(snapshot.principals.into_iter());
@@ -112,6 +118,7 @@ impl Standing {
             TrustEvent::ApiKeyMinted(key) => self.api_keys.insert(key.id, Arc::clone(key)),
             TrustEvent::ApiKeyRevoked(id) => self.api_keys.remove(id),
             TrustEvent::PolicyApplied(policy) => self.policy.store(Some(Arc::clone(policy))),
+            TrustEvent::IssuersChanged { retired } => self.retired.store(Arc::new(retired.clone())),
             TrustEvent::PrincipalChanged { principal, state } => {
                 self.principals.insert(principal.clone(), state.clone());
             }
@@ -149,10 +156,12 @@ impl Standing {
         self.policy.load()
     }
 
-    /// Whether this certificate is revoked. Until it has been loaded, every one is.
+    /// Whether this certificate is revoked, or its issuer retired. Until it has been loaded, every one is.
     #[must_use]
     pub fn is_revoked(&self, issuer: &IssuerKeyId, serial: &Serial) -> bool {
-        !self.is_loaded() || self.revoked.contains(issuer, serial)
+        !self.is_loaded()
+            || self.retired.load().contains(issuer)
+            || self.revoked.contains(issuer, serial)
     }
 
     /// The key with this id, if there is one and it is not revoked. It may have expired.
@@ -309,6 +318,7 @@ mod tests {
             epoch,
             policy: policy(),
             revoked,
+            retired: Vec::new(),
             api_keys: Vec::new(),
             principals: Vec::new(),
         }

@@ -28,6 +28,11 @@ pub enum TrustEvent {
     ApiKeyRevoked(ApiKeyId),
     /// Another policy is in force.
     PolicyApplied(Arc<Policy>),
+    /// Issuers came, went or moved on.
+    IssuersChanged {
+        /// Every issuer that is retired now: whatever it issued is refused.
+        retired: Vec<IssuerKeyId>,
+    },
     /// A principal's labels or life-cycle changed.
     PrincipalChanged {
         /// Which.

@@ -16,6 +16,7 @@ mod grammar;
 pub mod id;
 pub mod identifier;
 pub mod invitation;
+pub mod issuer;
 pub mod labels;
 pub mod mapping;
 pub mod order;

@@ -18,6 +18,7 @@ pub fn router(authority: Authority) -> Router {
         .route("/crl/{issuer}/{file}", get(list))
         .route("/issuer/{file}", get(issuer))
         .route("/root.pem", get(root))
+        .route("/bundle.pem", get(bundle))
         .route("/health", get(health))
         .with_state(authority)
 }
@@ -68,7 +69,7 @@ async fn list(
 
 /// An issuer's certificate, DER (RFC 2585 section 4.1).
 async fn issuer(State(authority): State<Authority>, Path(file): Path<String>) -> Response {
-    let issuers = authority.issuers().all();
+    let issuers = authority.issuers();
     let found = issuers
         .iter()
         .find(|issuer| file.strip_suffix(".crt") == Some(&issuer.id().short()));
@@ -84,9 +85,23 @@ async fn issuer(State(authority): State<Authority>, Path(file): Path<String>) ->
 
 /// The root as PEM. Who fetches it here must compare its fingerprint before trusting it.
 async fn root(State(authority): State<Authority>) -> Response {
+    let issuers = authority.issuers();
+    match issuers.roots().first() {
+        Some(root) => (
+            [(header::CONTENT_TYPE, "application/x-pem-file")],
+            root.pem(),
+        )
+            .into_response(),
+        None => not_found("this authority has no root of its own; see /bundle.pem"),
+    }
+}
+
+/// The trust bundle as PEM: every root that is trusted. Who fetches it here must know it some other way before trusting
+/// it; agents fetch it over the connection that they trust.
+async fn bundle(State(authority): State<Authority>) -> Response {
     (
         [(header::CONTENT_TYPE, "application/x-pem-file")],
-        authority.issuers().root.pem(),
+        authority.issuers().bundle().pem(),
     )
         .into_response()
 }

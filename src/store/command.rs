@@ -15,6 +15,7 @@ use crate::domain::{
     enrolment::Enrolment,
     id::{AccountId, AuthorizationId, OrderId},
     invitation::Invitation,
+    issuer::{IssuerRecord, IssuerState},
     order::Order,
     principal::Principal,
 };
@@ -110,6 +111,18 @@ pub trait Commands: Send + Sync {
         audit: AuditDraft,
     ) -> Answer<'_, (u64, u64)>;
 
+    /// Records issuers, new or changed, and the CA certificates that go with it, if every changed one is still in the
+    /// state that is expected. Refused with `Conflict`. The answer is the event's number.
+    fn change_issuers(&self, change: ChangeIssuers, audit: AuditDraft) -> Answer<'_, u64>;
+
+    /// Remembers who has fetched which trust bundle. It changes nobody's standing, so it is not in the audit trail.
+    fn record_bundle_holder(
+        &self,
+        holder: String,
+        bundle: [u8; 32],
+        at: Timestamp,
+    ) -> Answer<'_, ()>;
+
     /// Records a list if its number is the next one of its issuer and shard. Refused with `Conflict`.
     fn publish_list(&self, list: PublishedList, audit: AuditDraft) -> Answer<'_, ()>;
 
@@ -162,6 +175,19 @@ pub struct RevokedCertificates {
     pub already: Vec<Serial>,
     /// How many enrolments ended.
     pub enrolments_ended: usize,
+}
+
+/// A change of issuers.
+#[derive(Debug, Clone)]
+pub struct ChangeIssuers {
+    /// What they are to be.
+    pub put: Vec<IssuerRecord>,
+    /// The state that each one that is there already must be in.
+    pub expected: Vec<(IssuerKeyId, IssuerState)>,
+    /// CA certificates that were signed for it.
+    pub certificates: Vec<CertificateRecord>,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A list to be published.

@@ -13,6 +13,7 @@ use crate::domain::{
     enrolment::Enrolment,
     id::{AccountId, AuthorizationId, EnrolmentId, OrderId},
     invitation::{Invitation, InvitationId},
+    issuer::IssuerRecord,
     order::Order,
     principal::Principal,
 };
@@ -29,6 +30,31 @@ pub trait Accounts: Send + Sync {
 pub trait Invitations: Send + Sync {
     /// The invitation with this id.
     fn invitation(&self, id: InvitationId) -> Answer<'_, Option<Invitation>>;
+}
+
+/// Issuers.
+pub trait Issuers: Send + Sync {
+    /// Every issuer that there is or was, oldest first.
+    fn issuers(&self) -> Answer<'_, Vec<IssuerRecord>>;
+    /// Which principals with a good certificate have fetched a trust bundle, by its SHA-256; at most `limit` of those that
+    /// have not are named.
+    fn bundle_readiness(
+        &self,
+        bundle: [u8; 32],
+        at: Timestamp,
+        limit: usize,
+    ) -> Answer<'_, BundleReadiness>;
+}
+
+/// How many have fetched a trust bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleReadiness {
+    /// How many principals have a good certificate.
+    pub all: u64,
+    /// How many of them have not fetched the bundle.
+    pub missing: u64,
+    /// The first of those.
+    pub first_missing: Vec<Principal>,
 }
 
 /// Enrolments.

@@ -11,12 +11,14 @@ mod look_up;
 pub mod sqlite;
 
 pub use command::{
-    Commands, CompleteOrder, NewAccount, PublishedList, RevokeCertificates, RevokedCertificates,
+    ChangeIssuers, Commands, CompleteOrder, NewAccount, PublishedList, RevokeCertificates,
+    RevokedCertificates,
 };
 pub use error::StoreError;
 pub use look_up::{
-    Accounts, ApiKeys, AuditTrail, Authorizations, CertificateFilter, Certificates, Enrolments,
-    Invitations, Lists, Orders, Policies, PolicyRevision, Standings, StoredList,
+    Accounts, ApiKeys, AuditTrail, Authorizations, BundleReadiness, CertificateFilter,
+    Certificates, Enrolments, Invitations, Issuers, Lists, Orders, Policies, PolicyRevision,
+    Standings, StoredList,
 };
 
 /// What a call of the store comes back as.
@@ -32,6 +34,7 @@ pub trait Store:
     + Commands
     + Enrolments
     + Invitations
+    + Issuers
     + Lists
     + Orders
     + Policies

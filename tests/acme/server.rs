@@ -132,11 +132,11 @@ impl Server {
         let _ = acme::router(state.unwrap());
     }
 
-    /// The certificates that were issued.
+    /// The certificates that were issued: leaves.
     pub async fn certificates(&self) -> Vec<CertificateRecord> {
-        self.authority
-            .certificates(CertificateFilter::default())
-            .await
-            .unwrap()
+        let filter = CertificateFilter::default();
+        let mut issued = self.authority.certificates(filter).await.unwrap();
+        issued.retain(|record| record.account.is_some());
+        issued
     }
 }

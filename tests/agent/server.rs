@@ -96,7 +96,7 @@ impl Server {
             .runtime
             .block_on(self.authority.invite(&Actor::Authority, invite))
             .unwrap();
-        let root = CertificateDer::from(self.authority.issuers().root.certificate.der().to_vec());
+        let root = CertificateDer::from(self.authority.issuers().bundle().certificates.remove(0));
         InvitationToken::new(
             &self.url,
             &invited.invitation.id.to_string(),

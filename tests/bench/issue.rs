@@ -22,10 +22,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use instant_acme::{Account, ExternalAccountKey, Identifier, NewAccount, NewOrder, RetryPolicy};
 use portcullis::{
     agent::{self, transport::Transport, trust::ServerTrust},
-    app::{Init, StateDir, init},
+    app::{Init, StateDir, StoredKeys, init},
     authority::{
-        Authority, Invite, Issuer, Issuers, ListSchedule, NewAccount as OpenAccount, Parts,
-        Profiles, Secrets, Standing,
+        Authority, Invite, ListSchedule, NewAccount as OpenAccount, Parts, Profiles, Secrets,
+        Standing,
     },
     domain::{
         Clock, Timestamp, account::Thumbprint, audit::Actor, identifier::Identifier as Name,
@@ -35,7 +35,7 @@ use portcullis::{
 };
 use portcullis_ca::{
     csr::CertificateRequest,
-    key::{KeyAlgorithm, Signer, SigningKey},
+    key::KeyAlgorithm,
     pki_types::{CertificateDer, pem::PemObject},
 };
 use x509_parser::{certification_request::X509CertificationRequest, prelude::FromDer};
@@ -333,25 +333,11 @@ async fn authority(dir: &Path) -> Authority {
     init(&state, &wanted, SystemClock.now())
         .await
         .expect("an authority");
-    let issuer = |name: &str| {
-        let key: Arc<dyn Signer> = Arc::new(
-            state
-                .key(&format!("keys/{name}.key"), None)
-                .map(|key: SigningKey| key)
-                .expect("a key"),
-        );
-        let certificate = state
-            .issuer_certificate(&format!("{name}.pem"))
-            .expect("a certificate");
-        Issuer::new(certificate, key, public_url)
-    };
     let parts = Parts {
         store: Arc::new(SqliteStore::open(&state.file("portcullis.db")).expect("a store")),
         clock: Arc::new(SystemClock),
-        issuers: Issuers {
-            root: issuer("root"),
-            intermediate: issuer("intermediate"),
-        },
+        ca_keys: Arc::new(StoredKeys::new(state.clone(), None)),
+        public_url: public_url.to_owned(),
         profiles: Profiles::default(),
         list_schedule: ListSchedule::default(),
         secrets: Secrets::from_seed(&state.seed().expect("a seed")),

@@ -135,6 +135,7 @@ impl Stage {
             epoch,
             policy: self.policy(""),
             revoked: Vec::new(),
+            retired: Vec::new(),
             api_keys: Vec::new(),
             principals: Vec::new(),
         });

@@ -5,8 +5,8 @@ use rusqlite::params;
 use serde_json::json;
 
 use super::{
-    SqliteStore, account, api_key, authorization, certificate, enrolment, failed, invitation, list,
-    order, policy, writer::Transaction,
+    SqliteStore, account, api_key, authorization, certificate, enrolment, failed, invitation,
+    issuer, list, order, policy, writer::Transaction,
 };
 use crate::{
     domain::{
@@ -24,8 +24,8 @@ use crate::{
         principal::Principal,
     },
     store::{
-        Answer, Commands, CompleteOrder, NewAccount, PublishedList, RevokeCertificates,
-        RevokedCertificates, StoreError,
+        Answer, ChangeIssuers, Commands, CompleteOrder, NewAccount, PublishedList,
+        RevokeCertificates, RevokedCertificates, StoreError,
     },
 };
 
@@ -258,6 +258,47 @@ impl Commands for SqliteStore {
                 transaction.event(audit.at, "policy.applied", &json!({ "revision": revision }))?;
             Ok((revision, epoch))
         })
+    }
+
+    fn change_issuers(&self, change: ChangeIssuers, audit: AuditDraft) -> Answer<'_, u64> {
+        self.writer.write(move |transaction| {
+            for (id, state) in &change.expected {
+                let kept = issuer::by_id(transaction, id).map_err(failed)?;
+                if kept.is_none_or(|kept| kept.state != *state) {
+                    return Err(StoreError::Conflict(
+                        "an issuer has changed in the meantime; look again: portcullis ca list",
+                    ));
+                }
+            }
+            for record in &change.put {
+                let is_expected = change.expected.iter().any(|(id, _)| *id == record.id);
+                let is_there = issuer::by_id(transaction, &record.id)
+                    .map_err(failed)?
+                    .is_some();
+                if is_there && !is_expected {
+                    return Err(StoreError::Conflict("an issuer with this key exists"));
+                }
+                issuer::put(transaction, record)?;
+            }
+            for record in &change.certificates {
+                certificate::insert(transaction, record)?;
+            }
+            let names: Vec<&str> = change.put.iter().map(|it| it.name.as_str()).collect();
+            let number =
+                transaction.event(change.at, "issuers.changed", &json!({ "issuers": names }))?;
+            transaction.audit(&audit)?;
+            Ok(number)
+        })
+    }
+
+    fn record_bundle_holder(
+        &self,
+        holder: String,
+        bundle: [u8; 32],
+        at: Timestamp,
+    ) -> Answer<'_, ()> {
+        self.writer
+            .write(move |transaction| issuer::put_holder(transaction, &holder, &bundle, at))
     }
 
     fn publish_list(&self, new: PublishedList, audit: AuditDraft) -> Answer<'_, ()> {

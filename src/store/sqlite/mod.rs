@@ -23,6 +23,7 @@ mod certificate;
 mod commands;
 mod enrolment;
 mod invitation;
+mod issuer;
 mod list;
 mod migrations;
 mod order;
