@@ -1,5 +1,7 @@
 //! The few DER encodings (X.690) that no library at hand writes for us: a value with its header, and the replacement
-//! of one element of a SEQUENCE.
+//! of one element of a SEQUENCE; and a strict [`Reader`](reader::Reader).
+
+pub(crate) mod reader;
 
 /// Tags that are written here.
 pub(crate) mod tag {

@@ -13,6 +13,7 @@ pub mod key;
 pub mod lint;
 pub mod list;
 pub mod name;
+pub mod ocsp;
 pub mod profile;
 pub mod revocation;
 pub mod serial;
