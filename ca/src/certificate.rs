@@ -6,15 +6,10 @@
 //! A draft that was not checked cannot be signed: only [`Draft::check`] makes a [`CheckedDraft`], and only that has
 //! `sign`. rcgen writes the TBSCertificate; its signature comes from a [`Signer`], which may be slow or far away.
 
-use std::cell::RefCell;
+use std::sync::Arc;
 
 use pkcs8::der::pem::{LineEnding, encode_string};
-use rcgen::{
-    BasicConstraints, CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName,
-    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose, PublicKeyData,
-    SanType, SerialNumber,
-};
-use time::OffsetDateTime;
+use rcgen::{CertificateParams, DistinguishedName, Issuer, KeyIdMethod, KeyUsagePurpose};
 use x509_parser::{certificate::X509Certificate, extensions::ParsedExtension, prelude::FromDer};
 
 use crate::{
@@ -22,29 +17,42 @@ use crate::{
     key::{PublicKey, Signer, SignerError},
     lint::{self, Finding},
     name::GeneralName,
-    profile::{ExtendedKeyUsage, Profile},
+    profile::{NameConstraints, Profile, Subject},
     serial::Serial,
 };
 
-/// What a certificate is to say. Times are seconds since the epoch.
+mod constraints;
+mod write;
+
+pub(crate) use constraints::ReadConstraints;
+pub(crate) use write::{
+    Capture, ca_and_usages, distinguished_name, name_constraints, to_be_signed,
+};
+
+/// What a certificate is to say. Times are seconds since the epoch. Start from [`Draft::new`], or from
+/// [`Draft::cross_certificate`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// Its kind.
-    pub profile: Profile,
+    /// Its profile.
+    pub profile: Arc<Profile>,
     /// Its serial number.
     pub serial: Serial,
-    /// The subject's common name; decoration for leaves, the whole name of a CA. Without one the subject is empty.
-    pub common_name: Option<String>,
+    /// Its subject; decoration for leaves, the name of a CA.
+    pub subject: Subject,
     /// The first second of its validity.
     pub not_before: i64,
     /// The last second of its validity.
     pub not_after: i64,
     /// The key that it is about.
     pub public_key: PublicKey,
+    /// The subject key identifier, where it isn't [`PublicKey::key_identifier`]: that of a CA which other certificates
+    /// name by the identifier that it has already.
+    pub key_identifier: Option<Vec<u8>>,
     /// Its subject alternative names.
     pub names: Vec<GeneralName>,
     /// Where the list that would revoke it is to be had (RFC 5280 section 4.2.1.13); a root names its own, for verifiers
-    /// such as `openssl verify -crl_check_all` look the root up too.
+    /// such as `openssl verify -crl_check_all` look the root up too. Nothing where
+    /// [`Draft::is_without_revocation`].
     pub revocation_list: Option<String>,
     /// Where its issuer's certificate is to be had (RFC 5280 section 4.2.2.1).
     pub issuer_certificate: Option<String>,
@@ -53,6 +61,59 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// A draft without a subject, names and URLs, for the caller to fill in. `validity` is notBefore and notAfter.
+    #[must_use]
+    pub fn new(
+        profile: Arc<Profile>,
+        serial: Serial,
+        public_key: PublicKey,
+        validity: (i64, i64),
+    ) -> Self {
+        Self {
+            profile,
+            serial,
+            subject: Subject::Empty,
+            not_before: validity.0,
+            not_after: validity.1,
+            public_key,
+            key_identifier: None,
+            names: Vec::new(),
+            revocation_list: None,
+            issuer_certificate: None,
+            ocsp: None,
+        }
+    }
+
+    /// A draft of a cross-certificate for `root`, which another root is to sign: the subject to the byte, the key and
+    /// its identifier are `root`'s. The caller adds the URLs. `profile` is one of
+    /// [`ProfileKind::CrossRoot`](crate::profile::ProfileKind::CrossRoot).
+    #[must_use]
+    pub fn cross_certificate(
+        profile: Arc<Profile>,
+        serial: Serial,
+        root: &IssuerCertificate,
+        validity: (i64, i64),
+    ) -> Self {
+        Self {
+            subject: Subject::Raw(root.subject.clone()),
+            key_identifier: Some(root.key_identifier.clone()),
+            ..Self::new(profile, serial, root.public_key.clone(), validity)
+        }
+    }
+
+    /// Whether it says noRevAvail (RFC 9608), and so names neither a list nor an OCSP responder.
+    #[must_use]
+    pub fn is_without_revocation(&self) -> bool {
+        self.profile
+            .is_without_revocation(self.not_before, self.not_after)
+    }
+
+    pub(crate) fn key_identifier(&self) -> Vec<u8> {
+        self.key_identifier
+            .clone()
+            .unwrap_or_else(|| self.public_key.key_identifier().to_vec())
+    }
+
     /// Writes the octets to be signed and lets the linter read them.
     ///
     /// Without an `issuer` the certificate signs itself.
@@ -76,162 +137,6 @@ impl Draft {
             signer: signer.clone(),
             serial: self.serial,
         })
-    }
-
-    fn to_be_signed(&self, issuer: Option<&IssuerCertificate>) -> Result<Vec<u8>, String> {
-        let mut parameters = CertificateParams::default();
-        let time = |seconds| {
-            OffsetDateTime::from_unix_timestamp(seconds)
-                .map_err(|_| format!("{seconds} s is no time of a certificate"))
-        };
-        parameters.not_before = time(self.not_before)?;
-        parameters.not_after = time(self.not_after)?;
-        parameters.serial_number = Some(SerialNumber::from_slice(self.serial.significant_octets()));
-        parameters.distinguished_name = DistinguishedName::new();
-        if let Some(common_name) = &self.common_name {
-            parameters
-                .distinguished_name
-                .push(DnType::CommonName, common_name.as_str());
-        }
-        parameters.subject_alt_names = self
-            .names
-            .iter()
-            .map(san_type)
-            .collect::<Result<Vec<_>, String>>()?;
-        let kind = self.profile.kind;
-        if let Some(path_length) = kind.path_length() {
-            parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(path_length));
-            parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        } else {
-            parameters.is_ca = IsCa::ExplicitNoCa;
-            parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        }
-        parameters.extended_key_usages = kind
-            .extended_key_usages()
-            .iter()
-            .map(|usage| match usage {
-                ExtendedKeyUsage::ClientAuth => ExtendedKeyUsagePurpose::ClientAuth,
-                ExtendedKeyUsage::ServerAuth => ExtendedKeyUsagePurpose::ServerAuth,
-                ExtendedKeyUsage::OcspSigning => ExtendedKeyUsagePurpose::OcspSigning,
-            })
-            .collect();
-        parameters.crl_distribution_points = self
-            .revocation_list
-            .iter()
-            .map(|uri| CrlDistributionPoint {
-                uris: vec![uri.clone()],
-            })
-            .collect();
-        parameters
-            .custom_extensions
-            .extend(authority_information_access(
-                self.issuer_certificate.as_deref(),
-                self.ocsp.as_deref(),
-            ));
-        if kind.is_never_checked() {
-            parameters
-                .custom_extensions
-                .push(CustomExtension::from_oid_content(
-                    OCSP_NO_CHECK,
-                    der::encode(tag::NULL, &[]),
-                ));
-        }
-        parameters.use_authority_key_identifier_extension = issuer.is_some();
-        parameters.key_identifier_method =
-            KeyIdMethod::PreSpecified(self.public_key.key_identifier().to_vec());
-        match issuer {
-            None => to_be_signed(&self.public_key, |capture| {
-                let issuer = Issuer::from_params(&parameters, capture);
-                parameters.signed_by(&self.public_key, &issuer).map(drop)
-            }),
-            Some(issuer) => {
-                let octets = to_be_signed(&issuer.public_key, |capture| {
-                    let issuer = issuer.for_rcgen(capture);
-                    parameters.signed_by(&self.public_key, &issuer).map(drop)
-                })?;
-                // version, serialNumber, signature, issuer: the issuer's name goes in to the byte as its certificate
-                // has it.
-                der::replace_element(&octets, 3, &issuer.subject)
-                    .ok_or_else(|| "the issuer's name does not fit".to_owned())
-            }
-        }
-    }
-}
-
-fn san_type(name: &GeneralName) -> Result<SanType, String> {
-    let text = |text: &str| {
-        text.try_into()
-            .map_err(|error| format!("{text:?}: {error}"))
-    };
-    Ok(match name {
-        GeneralName::Dns(name) => SanType::DnsName(text(name.as_str())?),
-        GeneralName::Ip(address) => SanType::IpAddress(*address),
-        GeneralName::Uri(uri) => SanType::URI(text(uri)?),
-    })
-}
-
-/// id-pkix-ocsp-nocheck (RFC 6960 section 4.2.2.2.1).
-const OCSP_NO_CHECK: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 48, 1, 5];
-
-/// id-pe-authorityInfoAccess (RFC 5280 section 4.2.2.1) with what there is of an OCSP responder and caIssuers.
-fn authority_information_access(
-    issuer_certificate: Option<&str>,
-    ocsp: Option<&str>,
-) -> Option<CustomExtension> {
-    const OCSP: [u8; 8] = [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01];
-    const CA_ISSUERS: [u8; 8] = [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x02];
-    let mut descriptions = Vec::new();
-    for (method, uri) in [(OCSP, ocsp), (CA_ISSUERS, issuer_certificate)] {
-        let Some(uri) = uri else { continue };
-        let access_method = der::encode(tag::OBJECT_IDENTIFIER, &[&method]);
-        let access_location = der::encode(tag::URI_NAME, &[uri.as_bytes()]);
-        descriptions.extend(der::encode(
-            tag::SEQUENCE,
-            &[&access_method, &access_location],
-        ));
-    }
-    if descriptions.is_empty() {
-        return None;
-    }
-    Some(CustomExtension::from_oid_content(
-        &[1, 3, 6, 1, 5, 5, 7, 1, 1],
-        der::encode(tag::SEQUENCE, &[&descriptions]),
-    ))
-}
-
-/// Has rcgen write what it would sign, and catches the octets before anything is signed.
-pub(crate) fn to_be_signed(
-    issuer_key: &PublicKey,
-    write: impl FnOnce(&Capture<'_>) -> Result<(), rcgen::Error>,
-) -> Result<Vec<u8>, String> {
-    let capture = Capture {
-        issuer_key,
-        octets: RefCell::new(Vec::new()),
-    };
-    write(&capture).map_err(|error| error.to_string())?;
-    Ok(capture.octets.into_inner())
-}
-
-/// Stands where rcgen wants a signing key: it knows the key's algorithm, and keeps what it is asked to sign.
-pub(crate) struct Capture<'a> {
-    issuer_key: &'a PublicKey,
-    octets: RefCell<Vec<u8>>,
-}
-
-impl PublicKeyData for Capture<'_> {
-    fn der_bytes(&self) -> &[u8] {
-        self.issuer_key.der_bytes()
-    }
-
-    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
-        PublicKeyData::algorithm(self.issuer_key)
-    }
-}
-
-impl rcgen::SigningKey for Capture<'_> {
-    fn sign(&self, octets: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        octets.clone_into(&mut self.octets.borrow_mut());
-        Ok(Vec::new())
     }
 }
 
@@ -330,6 +235,8 @@ pub struct IssuerCertificate {
     not_before: i64,
     not_after: i64,
     revocation_list: Option<String>,
+    path_length: Option<u32>,
+    pub(crate) constraints: ReadConstraints,
     for_rcgen: CertificateParams,
 }
 
@@ -374,6 +281,17 @@ impl IssuerCertificate {
         let public_key =
             PublicKey::from_subject_public_key_info(parsed.tbs_certificate.subject_pki.raw)
                 .map_err(|error| NotAnIssuer(error.to_string()))?;
+        let constraints = match parsed.name_constraints() {
+            Ok(None) => ReadConstraints::default(),
+            Ok(Some(extension)) => ReadConstraints::read(extension.value)
+                .ok_or_else(|| lacks("its name constraints can't be read"))?,
+            Err(_) => return Err(lacks("its name constraints can't be read")),
+        };
+        let path_length = parsed
+            .basic_constraints()
+            .ok()
+            .flatten()
+            .and_then(|extension| extension.value.path_len_constraint);
         let mut for_rcgen = CertificateParams::default();
         // Replaced by the very octets of `subject` in what is signed.
         for_rcgen.distinguished_name = DistinguishedName::new();
@@ -389,6 +307,8 @@ impl IssuerCertificate {
             not_before: parsed.validity().not_before.timestamp(),
             not_after: parsed.validity().not_after.timestamp(),
             revocation_list: lint::distribution_point(&parsed.tbs_certificate),
+            path_length,
+            constraints,
             for_rcgen,
         })
     }
@@ -415,6 +335,30 @@ impl IssuerCertificate {
     #[must_use]
     pub fn public_key(&self) -> &PublicKey {
         &self.public_key
+    }
+
+    /// Its subject, a DER Name, to the byte.
+    #[must_use]
+    pub fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+
+    /// Its subject key identifier, which what it issues names.
+    #[must_use]
+    pub fn key_identifier(&self) -> &[u8] {
+        &self.key_identifier
+    }
+
+    /// How many CAs may stand below it (RFC 5280 section 4.2.1.9); nothing means that there is no limit.
+    #[must_use]
+    pub fn path_length(&self) -> Option<u32> {
+        self.path_length
+    }
+
+    /// For which DNS names and addresses it may issue (RFC 5280 section 4.2.1.10).
+    #[must_use]
+    pub fn name_constraints(&self) -> &NameConstraints {
+        &self.constraints.known
     }
 
     /// The first second of its validity, since the epoch.

@@ -8,8 +8,11 @@ use x509_parser::{
 };
 
 use crate::{
-    key::{KeyError, PublicKey},
+    certificate::{ca_and_usages, distinguished_name, name_constraints, seal, to_be_signed},
+    der,
+    key::{KeyError, PublicKey, Signer, SignerError},
     name::{DnsName, GeneralName},
+    profile::{Profile, Subject},
 };
 
 /// The most octets that a request may have; ours have under 500.
@@ -94,6 +97,46 @@ impl CertificateRequest {
     }
 }
 
+/// Makes a DER request of our own, for a CA key: `subject` to the byte, and as requested extensions (RFC 2985 section
+/// 5.4.2) what `profile` says of a CA. Whoever signs it decides what becomes of them.
+///
+/// # Errors
+/// [`SignerError`] when the subject can't be written or the key can't sign.
+pub async fn request(
+    subject: &Subject,
+    profile: &Profile,
+    signer: &dyn Signer,
+) -> Result<Vec<u8>, SignerError> {
+    let public_key = signer.public_key();
+    let mut parameters = rcgen::CertificateParams::default();
+    parameters.distinguished_name = distinguished_name(subject).map_err(SignerError)?;
+    ca_and_usages(&mut parameters, profile, public_key);
+    if !profile.name_constraints.is_empty() {
+        parameters.custom_extensions = vec![name_constraints(profile)];
+    }
+    let mut octets = to_be_signed(public_key, |capture| {
+        parameters.serialize_request(capture).map(drop)
+    })
+    .map_err(SignerError)?;
+    if let Subject::Raw(name) = subject {
+        // version, subject (RFC 2986 section 4.1).
+        octets = der::replace_element(&octets, 1, name)
+            .ok_or_else(|| SignerError("the subject does not fit".to_owned()))?;
+    }
+    let request = seal(&octets, public_key, signer).await?;
+    // Read back with the parser that reads everybody's.
+    CertificateRequest::from_der(&request).map_err(|error| SignerError(error.to_string()))?;
+    Ok(request)
+}
+
+/// A request's DER as a PEM block (RFC 7468 section 7).
+#[must_use]
+pub fn to_pem(der: &[u8]) -> String {
+    // The label is constant and the input bounded, so that encoding has nothing to fail at.
+    pkcs8::der::pem::encode_string("CERTIFICATE REQUEST", pkcs8::der::pem::LineEnding::LF, der)
+        .unwrap_or_default()
+}
+
 fn general_name(name: &ParsedName<'_>) -> Result<GeneralName, RequestError> {
     let refused = |kind| Err(RequestError::NameKind(kind));
     match name {
@@ -156,7 +199,7 @@ pub enum RequestError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::KeyAlgorithm;
+    use crate::key::{KeyAlgorithm, SigningKey};
 
     fn request(pair: &rcgen::KeyPair, names: &[&str]) -> Vec<u8> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -185,6 +228,43 @@ mod tests {
             let names: Vec<String> = read.names().iter().map(ToString::to_string).collect();
             assert_eq!(names, ["dns:a.example", "dns:b.example", "ip:10.0.0.1"]);
         }
+    }
+
+    #[test]
+    fn our_own_request_asks_for_a_ca_under_its_very_name() {
+        use crate::profile::ProfileKind;
+        use std::{
+            future::Future as _,
+            pin::pin,
+            task::{Context, Poll, Waker},
+        };
+
+        let key = SigningKey::generate(KeyAlgorithm::P384).expect("a key");
+        // CN=é, in an encoding that we would not choose (TeletexString).
+        let name = hex::decode("300c310a300806035504031401e9").expect("hexadecimal");
+        let profile = Profile::default_for(ProfileKind::Intermediate);
+        let subject = Subject::Raw(name.clone());
+        let Poll::Ready(made) = pin!(super::request(&subject, &profile, &key))
+            .poll(&mut Context::from_waker(Waker::noop()))
+        else {
+            panic!("the key is in memory");
+        };
+        let made = made.expect("a request");
+        let (_, parsed) = X509CertificationRequest::from_der(&made).expect("parsed");
+        assert_eq!(parsed.certification_request_info.subject.as_raw(), name);
+        let asked: Vec<String> = parsed
+            .requested_extensions()
+            .into_iter()
+            .flatten()
+            .map(|extension| format!("{extension:?}"))
+            .collect();
+        assert_eq!(
+            asked,
+            [
+                "KeyUsage(KeyUsage { flags: 96 })",
+                "BasicConstraints(BasicConstraints { ca: true, path_len_constraint: Some(0) })"
+            ]
+        );
     }
 
     #[test]

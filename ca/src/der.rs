@@ -9,6 +9,11 @@ pub(crate) mod tag {
     pub(crate) const NULL: u8 = 0x05;
     pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
     pub(crate) const SEQUENCE: u8 = 0x30;
+    pub(crate) const CONTEXT_CONSTRUCTED: u8 = 0xa0;
+    /// `[2] IMPLICIT IA5String`: the dNSName of a GeneralName.
+    pub(crate) const DNS_NAME: u8 = 0x82;
+    /// `[7] IMPLICIT OCTET STRING`: the iPAddress of a GeneralName.
+    pub(crate) const IP_NAME: u8 = 0x87;
     /// `[6] IMPLICIT IA5String`: the uniformResourceIdentifier of a GeneralName.
     pub(crate) const URI_NAME: u8 = 0x86;
 }
@@ -69,9 +74,55 @@ pub(crate) fn replace_element(sequence: &[u8], index: usize, element: &[u8]) -> 
     Some(encode(tag::SEQUENCE, &[before, element, after]))
 }
 
+/// Whether `octets` are one DER value with nothing behind it, and what is constructed in it is so again: definite,
+/// shortest lengths all the way down (X.690 section 10.1).
+pub(crate) fn is_one_value(octets: &[u8]) -> bool {
+    fn values(mut octets: &[u8], depth: usize) -> Option<usize> {
+        let mut count = 0;
+        while !octets.is_empty() {
+            let (whole, contents, rest) = split(octets)?;
+            // Tags above 30 take more octets, which nothing of ours reads; end-of-contents is no value.
+            let tag = whole[0];
+            if depth > 32 || tag & 0x1f == 0x1f || tag == 0 || encode(tag, &[contents]) != whole {
+                return None;
+            }
+            if tag & 0x20 != 0 {
+                values(contents, depth + 1)?;
+            }
+            octets = rest;
+            count += 1;
+        }
+        Some(count)
+    }
+    values(octets, 0) == Some(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_value_is_told_from_what_is_none() {
+        for (text, good) in [
+            ("0500", true),
+            ("0c026869", true),
+            ("3006300402010105", false),
+            ("30053003020101", true),
+            ("3000", true),
+            ("", false),
+            ("05", false),
+            ("05000500", false),
+            ("0c036869", false),
+            ("0c81026869", false),
+            ("3080020101", false),
+            ("30800201010000", false),
+            ("3003020201", false),
+            ("1f020101", false),
+        ] {
+            let octets = hex::decode(text).expect("hexadecimal");
+            assert_eq!(is_one_value(&octets), good, "{text}");
+        }
+    }
 
     #[test]
     fn an_element_is_replaced_and_every_length_follows() {

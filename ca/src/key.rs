@@ -25,6 +25,26 @@ impl KeyAlgorithm {
     /// Every algorithm that there is.
     pub const ALL: [Self; 3] = [Self::P256, Self::P384, Self::Ed25519];
 
+    /// Those that are certified unless a profile says otherwise.
+    pub const DEFAULT: [Self; 3] = Self::ALL;
+
+    /// Whether it is RSA.
+    #[must_use]
+    pub fn is_rsa(self) -> bool {
+        match self {
+            Self::P256 | Self::P384 | Self::Ed25519 => false,
+        }
+    }
+
+    /// Whether it is ECDSA.
+    #[must_use]
+    pub fn is_ec(self) -> bool {
+        match self {
+            Self::P256 | Self::P384 => true,
+            Self::Ed25519 => false,
+        }
+    }
+
     /// The name in configuration and output.
     #[must_use]
     pub fn name(self) -> &'static str {

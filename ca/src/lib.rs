@@ -14,6 +14,7 @@ pub mod lint;
 pub mod list;
 pub mod name;
 pub mod ocsp;
+pub mod oid;
 pub mod profile;
 pub mod revocation;
 pub mod serial;

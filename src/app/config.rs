@@ -286,9 +286,21 @@ impl Config {
         }
         Ok(Settings {
             profiles: Profiles {
-                server: self.profiles.server.check(ProfileKind::Server, source)?,
-                device: self.profiles.device.check(ProfileKind::Device, source)?,
-                service: self.profiles.service.check(ProfileKind::Service, source)?,
+                server: self
+                    .profiles
+                    .server
+                    .check(ProfileKind::Server, source)?
+                    .into(),
+                device: self
+                    .profiles
+                    .device
+                    .check(ProfileKind::Device, source)?
+                    .into(),
+                service: self
+                    .profiles
+                    .service
+                    .check(ProfileKind::Service, source)?
+                    .into(),
             },
             list_schedule: list_schedule(&self.lists, source)?,
             passphrase_file: self.ca.passphrase_file.map(|file| state_dir.join(file)),

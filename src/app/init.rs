@@ -4,7 +4,7 @@ use portcullis_ca::{
     certificate::{Certificate, Draft, IssuerCertificate, to_pem},
     issuer_key_id::IssuerKeyId,
     key::{KeyAlgorithm, Signer, SigningKey},
-    profile::{Profile, ProfileKind},
+    profile::{Profile, ProfileKind, Subject},
     serial::Serial,
 };
 use zeroize::Zeroizing;
@@ -224,10 +224,11 @@ fn draft(
     latest: i64,
 ) -> Result<Draft, InitError> {
     let profile = Profile::default_for(kind);
-    let (not_before, not_after) = profile.validity(now, latest);
+    let validity = profile.validity(now, latest);
     let what = match kind {
         ProfileKind::Root => "Root",
         ProfileKind::Intermediate
+        | ProfileKind::CrossRoot
         | ProfileKind::Server
         | ProfileKind::Device
         | ProfileKind::Service
@@ -236,16 +237,13 @@ fn draft(
     let domain: String = trust_domain.as_str().chars().take(40).collect();
     let key_name = hex::encode(&key.public_key().fingerprint()[..4]);
     Ok(Draft {
-        profile,
-        serial: Serial::random().map_err(|error| InitError::Crypto(error.to_string()))?,
-        common_name: Some(format!("{domain} {what} {key_name}")),
-        not_before,
-        not_after,
-        public_key: key.public_key().clone(),
-        names: Vec::new(),
-        revocation_list: None,
-        issuer_certificate: None,
-        ocsp: None,
+        subject: Subject::CommonName(format!("{domain} {what} {key_name}")),
+        ..Draft::new(
+            profile.into(),
+            Serial::random().map_err(|error| InitError::Crypto(error.to_string()))?,
+            key.public_key().clone(),
+            validity,
+        )
     })
 }
 

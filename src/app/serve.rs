@@ -167,7 +167,7 @@ impl Materials {
             clock: Arc::clone(clock),
             ca_keys: self.ca_keys,
             public_url: settings.public_url.clone(),
-            profiles: settings.profiles,
+            profiles: settings.profiles.clone(),
             list_schedule: settings.list_schedule,
             secrets: self.secrets,
             policy_context: self.policy_context,

@@ -7,7 +7,7 @@ use portcullis_ca::{
     certificate::{Draft, to_pem},
     key::PublicKey,
     name::{DnsName, GeneralName},
-    profile::{Profile, ProfileKind},
+    profile::{Profile, ProfileKind, Subject},
     serial::Serial,
 };
 use serde_json::json;
@@ -25,22 +25,22 @@ use crate::domain::{
 const LIST_SHARD: u32 = 0;
 
 /// The profiles of leaves.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Profiles {
     /// TLS servers.
-    pub server: Profile,
+    pub server: Arc<Profile>,
     /// Devices.
-    pub device: Profile,
+    pub device: Arc<Profile>,
     /// Services.
-    pub service: Profile,
+    pub service: Arc<Profile>,
 }
 
 impl Default for Profiles {
     fn default() -> Self {
         Self {
-            server: Profile::default_for(ProfileKind::Server),
-            device: Profile::default_for(ProfileKind::Device),
-            service: Profile::default_for(ProfileKind::Service),
+            server: Profile::default_for(ProfileKind::Server).into(),
+            device: Profile::default_for(ProfileKind::Device).into(),
+            service: Profile::default_for(ProfileKind::Service).into(),
         }
     }
 }
@@ -48,12 +48,15 @@ impl Default for Profiles {
 impl Profiles {
     /// The profile of a leaf's kind; CAs have none here.
     #[must_use]
-    pub fn leaf(&self, kind: ProfileKind) -> Option<Profile> {
+    pub fn leaf(&self, kind: ProfileKind) -> Option<&Arc<Profile>> {
         match kind {
-            ProfileKind::Server => Some(self.server),
-            ProfileKind::Device => Some(self.device),
-            ProfileKind::Service => Some(self.service),
-            ProfileKind::Root | ProfileKind::Intermediate | ProfileKind::OcspResponder => None,
+            ProfileKind::Server => Some(&self.server),
+            ProfileKind::Device => Some(&self.device),
+            ProfileKind::Service => Some(&self.service),
+            ProfileKind::Root
+            | ProfileKind::CrossRoot
+            | ProfileKind::Intermediate
+            | ProfileKind::OcspResponder => None,
         }
     }
 }
@@ -96,16 +99,17 @@ impl Authority {
         let serial =
             Serial::random().map_err(|error| AuthorityError::Internal(error.to_string()))?;
         let draft = Draft {
-            profile,
-            serial,
-            common_name: common_name(leaf.principal.as_ref(), &names),
-            not_before,
-            not_after,
-            public_key: leaf.public_key,
+            subject: common_name(leaf.principal.as_ref(), &names)
+                .map_or(Subject::Empty, Subject::CommonName),
             names,
             revocation_list: Some(issuer.list_url(LIST_SHARD)),
             issuer_certificate: Some(issuer.certificate_url()),
-            ocsp: None,
+            ..Draft::new(
+                profile.clone(),
+                serial,
+                leaf.public_key,
+                (not_before, not_after),
+            )
         };
         let key_fingerprint = draft.public_key.fingerprint();
         let written_names = draft.names.iter().map(ToString::to_string).collect();

@@ -25,19 +25,17 @@ const NOW: i64 = 1_800_000_000;
 
 fn draft(kind: ProfileKind, key: &SigningKey) -> Draft {
     let profile = Profile::default_for(kind);
-    let (not_before, not_after) = profile.validity(NOW, i64::MAX);
+    let validity = profile.validity(NOW, i64::MAX);
     Draft {
-        profile,
-        serial: Serial::random().expect("randomness"),
-        common_name: Some(format!(
+        subject: Subject::CommonName(format!(
             "Test {kind} {}",
             hex::encode(&key.public_key().fingerprint()[..4])
         )),
-        not_before,
-        not_after,
-        public_key: key.public_key().clone(),
         names: match kind {
-            ProfileKind::Root | ProfileKind::Intermediate | ProfileKind::OcspResponder => vec![],
+            ProfileKind::Root
+            | ProfileKind::CrossRoot
+            | ProfileKind::Intermediate
+            | ProfileKind::OcspResponder => vec![],
             ProfileKind::Server => vec![GeneralName::Dns("a.example".parse().expect("a name"))],
             ProfileKind::Device | ProfileKind::Service => {
                 vec![GeneralName::Uri(
@@ -51,10 +49,19 @@ fn draft(kind: ProfileKind, key: &SigningKey) -> Draft {
             ProfileKind::Server | ProfileKind::Device | ProfileKind::Service => {
                 Some("http://127.0.0.1/ocsp".to_owned())
             }
-            ProfileKind::Root | ProfileKind::Intermediate | ProfileKind::OcspResponder => None,
+            ProfileKind::Root
+            | ProfileKind::CrossRoot
+            | ProfileKind::Intermediate
+            | ProfileKind::OcspResponder => None,
         },
         issuer_certificate: (kind != ProfileKind::Root)
             .then(|| "http://127.0.0.1/issuer/1.crt".to_owned()),
+        ..Draft::new(
+            Arc::new(profile),
+            Serial::random().expect("randomness"),
+            key.public_key().clone(),
+            validity,
+        )
     }
 }
 
@@ -127,7 +134,7 @@ fn the_linter_refuses_what_we_never_sign() {
         ("lifetime is not exceeded", ProfileKind::Device, |d| {
             d.not_after = d.not_before + 86_400
         }),
-        ("validity is the one", ProfileKind::Device, |d| {
+        ("validity is not empty", ProfileKind::Device, |d| {
             d.not_after = d.not_before - 1
         }),
         ("exactly one URI", ProfileKind::Device, |d| {
@@ -147,14 +154,16 @@ fn the_linter_refuses_what_we_never_sign() {
         ("has subject alternative names", ProfileKind::Server, |d| {
             d.names.clear()
         }),
-        ("names, by http", ProfileKind::Device, |d| {
-            d.revocation_list = None
-        }),
-        ("names, by http", ProfileKind::Device, |d| {
+        (
+            "can be looked up names its list",
+            ProfileKind::Device,
+            |d| d.revocation_list = None,
+        ),
+        ("the list is where was meant", ProfileKind::Device, |d| {
             d.revocation_list = Some("ldap://x".to_owned())
         }),
-        ("at most 64 characters", ProfileKind::Device, |d| {
-            d.common_name = Some("x".repeat(65))
+        ("have 1 to 64", ProfileKind::Device, |d| {
+            d.subject = Subject::CommonName("x".repeat(65))
         }),
         (
             "a CA and a responder have none",
@@ -162,7 +171,7 @@ fn the_linter_refuses_what_we_never_sign() {
             |d| d.names = vec![GeneralName::Dns("a.example".parse().expect("a name"))],
         ),
         ("a CA has a subject", ProfileKind::Intermediate, |d| {
-            d.common_name = None
+            d.subject = Subject::Empty
         }),
         ("a responder have none", ProfileKind::OcspResponder, |d| {
             d.names = vec![GeneralName::Dns("a.example".parse().expect("a name"))]
@@ -170,17 +179,19 @@ fn the_linter_refuses_what_we_never_sign() {
         ("RFC 5280 4.2.1.13", ProfileKind::OcspResponder, |d| {
             d.revocation_list = Some("http://127.0.0.1/crl/1/0.crl".to_owned())
         }),
-        ("RFC 5280 4.2.2.1", ProfileKind::OcspResponder, |d| {
-            d.ocsp = Some("http://127.0.0.1/ocsp".to_owned())
-        }),
+        (
+            "names no responder for itself",
+            ProfileKind::OcspResponder,
+            |d| d.ocsp = Some("http://127.0.0.1/ocsp".to_owned()),
+        ),
         ("RFC 5280 4.2.2.1", ProfileKind::Device, |d| {
             d.ocsp = Some("https://127.0.0.1/ocsp".to_owned())
         }),
         ("RFC 5280 4.2.2.1", ProfileKind::Device, |d| {
             d.issuer_certificate = Some("ldap://127.0.0.1".to_owned())
         }),
-        ("at most 64 characters", ProfileKind::OcspResponder, |d| {
-            d.common_name = Some("x".repeat(65))
+        ("have 1 to 64", ProfileKind::OcspResponder, |d| {
+            d.subject = Subject::CommonName("x".repeat(65))
         }),
         ("128 random bits", ProfileKind::Device, |d| {
             d.serial = "01".parse().expect("a serial")
@@ -204,9 +215,10 @@ fn the_linter_refuses_what_we_never_sign() {
     same_name.not_after = NOW + 60;
     let (_, parsed) = X509Certificate::from_der(issuer.der()).expect("a certificate");
     let name = parsed.subject().iter_common_name().next().expect("a name");
-    same_name.common_name = Some(name.as_str().expect("text").to_owned());
+    same_name.subject = Subject::CommonName(name.as_str().expect("text").to_owned());
     let Refused(findings) = same_name.check(Some(&issuer)).expect_err("PKITS 4.5.5");
-    assert_eq!(findings.len(), 1, "{findings:?}");
+    // And a path length of 0 has no room.
+    assert_eq!(findings.len(), 2, "{findings:?}");
 }
 
 #[test]
@@ -223,12 +235,47 @@ fn a_signer_with_another_key_is_noticed() {
     );
 }
 
+/// During a root's rotation the old root signs the new one and the new one the old one; a verifier that knows either goes
+/// on from there. A root with a path length could not take part.
+#[test]
+fn roots_sign_each_other_with_subject_and_key_to_the_byte() {
+    let (old_key, new_key) = (key(KeyAlgorithm::P256), key(KeyAlgorithm::P384));
+    let (old, new) = (root(&old_key), root(&new_key));
+    assert_eq!(old.path_length(), None);
+    for (subject, signer, signer_key) in [(&new, &old, &old_key), (&old, &new, &new_key)] {
+        let cross = Draft {
+            revocation_list: Some("http://127.0.0.1/crl/1/0.crl".to_owned()),
+            issuer_certificate: Some("http://127.0.0.1/issuer/1.crt".to_owned()),
+            ..Draft::cross_certificate(
+                Profile::default_for(ProfileKind::CrossRoot).into(),
+                Serial::random().expect("randomness"),
+                subject,
+                (NOW, NOW + 1000),
+            )
+        };
+        let cross =
+            now(cross.check(Some(signer)).expect("clean").sign(signer_key)).expect("signed");
+        let read = IssuerCertificate::from_der(cross.der()).expect("an issuer");
+        assert_eq!(
+            (read.subject(), read.public_key(), read.key_identifier()),
+            (
+                subject.subject(),
+                subject.public_key(),
+                subject.key_identifier()
+            )
+        );
+        let (_, parsed) = X509Certificate::from_der(cross.der()).expect("a certificate");
+        assert_eq!(parsed.issuer().as_raw(), signer.subject());
+        assert!(parsed.extended_key_usage().expect("unique").is_none());
+    }
+}
+
 #[test]
 fn an_empty_subject_makes_the_names_critical() {
     let (root_key, leaf_key) = (key(KeyAlgorithm::P256), key(KeyAlgorithm::P256));
     let root = root(&root_key);
     let mut nameless = draft(ProfileKind::Device, &leaf_key);
-    nameless.common_name = None;
+    nameless.subject = Subject::Empty;
     let leaf = now(nameless.check(Some(&root)).expect("clean").sign(&root_key)).expect("signed");
     let (_, leaf) = X509Certificate::from_der(leaf.der()).expect("a certificate");
     let san = leaf
