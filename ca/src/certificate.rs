@@ -337,12 +337,6 @@ impl IssuerCertificate {
         &self.public_key
     }
 
-    /// Its subject, a DER Name, to the byte.
-    #[must_use]
-    pub fn subject(&self) -> &[u8] {
-        &self.subject
-    }
-
     /// Its subject key identifier, which what it issues names.
     #[must_use]
     pub fn key_identifier(&self) -> &[u8] {

@@ -8,7 +8,7 @@ use crate::{
     der::{self, reader::Reader},
     key::{KeyAlgorithm, Signer, SigningKey},
     lint::Findings,
-    profile::{Profile, ProfileKind},
+    profile::{Profile, ProfileKind, Subject},
     revocation::RevocationReason,
     serial::Serial,
 };
@@ -33,18 +33,17 @@ struct Fixture {
 
 fn draft(kind: ProfileKind, name: &str, key: &SigningKey, not_after: i64) -> Draft {
     let profile = Profile::default_for(kind);
+    let not_after = not_after.min(profile.validity(NOW, i64::MAX).1);
     Draft {
-        serial: Serial::random().expect("randomness"),
-        common_name: Some(name.to_owned()),
-        not_before: NOW - 60,
-        not_after: not_after.min(profile.validity(NOW, i64::MAX).1),
-        profile,
-        public_key: key.public_key().clone(),
-        names: vec![],
+        subject: Subject::CommonName(name.to_owned()),
         revocation_list: (kind == ProfileKind::Root)
             .then(|| "http://127.0.0.1/crl/1/0.crl".to_owned()),
-        issuer_certificate: None,
-        ocsp: None,
+        ..Draft::new(
+            profile.into(),
+            Serial::random().expect("randomness"),
+            key.public_key().clone(),
+            (NOW - 60, not_after),
+        )
     }
 }
 
