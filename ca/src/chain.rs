@@ -15,6 +15,7 @@ mod anchor;
 mod email;
 mod error;
 mod facts;
+mod issued;
 mod leaf;
 mod path;
 mod search;
@@ -24,6 +25,7 @@ pub(crate) mod tests;
 
 pub use anchor::{Anchor, Anchors, InvalidAnchor};
 pub use error::{Category, ChainError, Fault, Place};
+pub use issued::is_issued_by;
 pub use leaf::{Leaf, SubjectAltNames};
 pub use path::VerifiedPath;
 pub use status::{

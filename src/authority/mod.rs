@@ -15,7 +15,6 @@ use crate::{
         audit::{Actor, AuditDraft},
         event::TrustEvent,
         id::RandomBits,
-        issuer::IssuerState,
         policy::PolicyContext,
         principal::TrustDomain,
     },
@@ -24,6 +23,8 @@ use crate::{
 
 mod account;
 mod api_key;
+mod bundle;
+pub mod ca;
 mod ca_key;
 mod certificate;
 mod challenge;
@@ -42,6 +43,7 @@ pub mod standing;
 
 pub use account::NewAccount;
 pub use api_key::{MintApiKey, MintedApiKey};
+pub use bundle::Readiness;
 pub use ca_key::{CaKeyError, CaKeys};
 pub use error::AuthorityError;
 pub use founding::{Founding, found};
@@ -141,32 +143,6 @@ impl Authority {
     #[must_use]
     pub fn issuers(&self) -> Arc<IssuerSet> {
         self.inner.issuers.load_full()
-    }
-
-    /// Takes up the issuers that the store has, and opens their keys.
-    async fn load_issuers(&self) -> Result<(), AuthorityError> {
-        let mut issuers = Vec::new();
-        let mut requested = Vec::new();
-        for record in self.store().issuers().await? {
-            if record.certificate.is_empty() {
-                requested.push(record);
-                continue;
-            }
-            let signer = if record.state == IssuerState::Retired {
-                None
-            } else {
-                self.inner.parts.ca_keys.open(&record.key).await?
-            };
-            issuers.push(Arc::new(Issuer::new(
-                record,
-                signer,
-                &self.inner.parts.public_url,
-            )?));
-        }
-        self.inner
-            .issuers
-            .store(Arc::new(IssuerSet::new(issuers, requested)));
-        Ok(())
     }
 
     /// Pepper and root of derived keys.

@@ -1,0 +1,89 @@
+//! The certificates of CAs: what they say beside their profile, and who signs them.
+
+use portcullis_ca::{
+    certificate::{Certificate, Draft, IssuerCertificate},
+    issuer_key_id::IssuerKeyId,
+    key::{PublicKey, Signer},
+    profile::{Profile, ProfileKind},
+    serial::Serial,
+};
+
+use crate::{
+    authority::{Authority, AuthorityError, issuer_certificate_url, list_url},
+    domain::{Timestamp, TrustDomain},
+};
+
+/// A CA certificate that is to be made.
+pub struct CaDraft<'a> {
+    /// Root or intermediate, and for how long.
+    pub profile: Profile,
+    /// Whose; it is part of the name.
+    pub trust_domain: &'a TrustDomain,
+    /// The CA's key.
+    pub public_key: &'a PublicKey,
+    /// Where lists and issuer certificates are to be had.
+    pub public_url: &'a str,
+    /// The moment of issuing.
+    pub now: Timestamp,
+}
+
+impl CaDraft<'_> {
+    /// A root: it names its own list, for verifiers such as `openssl verify -crl_check_all` look the root up too.
+    ///
+    /// # Errors
+    /// What the linter and the signer say.
+    pub async fn self_signed(&self, signer: &dyn Signer) -> Result<Certificate, AuthorityError> {
+        let id = IssuerKeyId::of(self.public_key.subject_public_key_info());
+        let mut draft = self.draft(i64::MAX)?;
+        draft.revocation_list = Some(list_url(self.public_url, &id, 0));
+        Ok(draft.check(None)?.sign(signer).await?)
+    }
+
+    /// An intermediate below a root.
+    ///
+    /// # Errors
+    /// What the linter and the signer say.
+    pub async fn signed_by(
+        &self,
+        issuer: &IssuerCertificate,
+        signer: &dyn Signer,
+    ) -> Result<Certificate, AuthorityError> {
+        let id = IssuerKeyId::of(issuer.public_key().subject_public_key_info());
+        let mut draft = self.draft(issuer.not_after())?;
+        draft.revocation_list = Some(list_url(self.public_url, &id, 0));
+        draft.issuer_certificate = Some(issuer_certificate_url(self.public_url, &id));
+        Ok(draft.check(Some(issuer))?.sign(signer).await?)
+    }
+
+    /// A new CA key always gets a new name (PKITS 4.5.5): the end of it is taken from the key.
+    fn draft(&self, latest: i64) -> Result<Draft, AuthorityError> {
+        let (not_before, not_after) = self.profile.validity(self.now.unix_seconds(), latest);
+        let what = if self.profile.kind == ProfileKind::Root {
+            "Root"
+        } else {
+            "Issuing CA"
+        };
+        let domain: String = self.trust_domain.as_str().chars().take(40).collect();
+        let key_name = hex::encode(&self.public_key.fingerprint()[..4]);
+        Ok(Draft {
+            profile: self.profile,
+            serial: Serial::random()
+                .map_err(|error| AuthorityError::Internal(error.to_string()))?,
+            common_name: Some(format!("{domain} {what} {key_name}")),
+            not_before,
+            not_after,
+            public_key: self.public_key.clone(),
+            names: Vec::new(),
+            revocation_list: None,
+            issuer_certificate: None,
+            ocsp: None,
+        })
+    }
+}
+
+impl Authority {
+    /// What CAs of a kind contain, and for how long.
+    pub(super) fn ca_profile(&self, kind: ProfileKind) -> Profile {
+        Profile::default_for(kind)
+    }
+}
