@@ -1,10 +1,12 @@
 //! The certificates of CAs: what they say beside their profile, and who signs them.
 
+use std::sync::Arc;
+
 use portcullis_ca::{
     certificate::{Certificate, Draft, IssuerCertificate},
     issuer_key_id::IssuerKeyId,
     key::{PublicKey, Signer},
-    profile::{Profile, ProfileKind},
+    profile::{Profile, ProfileKind, Subject},
     serial::Serial,
 };
 
@@ -16,7 +18,7 @@ use crate::{
 /// A CA certificate that is to be made.
 pub struct CaDraft<'a> {
     /// Root or intermediate, and for how long.
-    pub profile: Profile,
+    pub profile: Arc<Profile>,
     /// Whose; it is part of the name.
     pub trust_domain: &'a TrustDomain,
     /// The CA's key.
@@ -56,8 +58,8 @@ impl CaDraft<'_> {
     }
 
     /// A new CA key always gets a new name (PKITS 4.5.5): the end of it is taken from the key.
-    fn draft(&self, latest: i64) -> Result<Draft, AuthorityError> {
-        let (not_before, not_after) = self.profile.validity(self.now.unix_seconds(), latest);
+    #[must_use]
+    pub fn subject(&self) -> Subject {
         let what = if self.profile.kind == ProfileKind::Root {
             "Root"
         } else {
@@ -65,25 +67,25 @@ impl CaDraft<'_> {
         };
         let domain: String = self.trust_domain.as_str().chars().take(40).collect();
         let key_name = hex::encode(&self.public_key.fingerprint()[..4]);
-        Ok(Draft {
-            profile: self.profile,
-            serial: Serial::random()
-                .map_err(|error| AuthorityError::Internal(error.to_string()))?,
-            common_name: Some(format!("{domain} {what} {key_name}")),
-            not_before,
-            not_after,
-            public_key: self.public_key.clone(),
-            names: Vec::new(),
-            revocation_list: None,
-            issuer_certificate: None,
-            ocsp: None,
-        })
+        Subject::CommonName(format!("{domain} {what} {key_name}"))
+    }
+
+    fn draft(&self, latest: i64) -> Result<Draft, AuthorityError> {
+        let validity = self.profile.validity(self.now.unix_seconds(), latest);
+        let mut draft = Draft::new(
+            Arc::clone(&self.profile),
+            Serial::random().map_err(|error| AuthorityError::Internal(error.to_string()))?,
+            self.public_key.clone(),
+            validity,
+        );
+        draft.subject = self.subject();
+        Ok(draft)
     }
 }
 
 impl Authority {
     /// What CAs of a kind contain, and for how long.
-    pub(super) fn ca_profile(&self, kind: ProfileKind) -> Profile {
-        Profile::default_for(kind)
+    pub(super) fn ca_profile(&self, kind: ProfileKind) -> Arc<Profile> {
+        Profile::default_for(kind).into()
     }
 }
