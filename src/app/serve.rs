@@ -17,7 +17,7 @@ use portcullis_ca::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{ConfigError, STORE_FILE, Settings, StateDir, StateError, StoredKeys, read_passphrase};
+use super::{ConfigError, PassphraseError, STORE_FILE, Settings, StateDir, StateError, StoredKeys};
 use crate::{
     acme::{self, AcmeState},
     api::{self, ApiState},
@@ -118,9 +118,10 @@ impl Materials {
         now: Timestamp,
     ) -> Result<Self, ServeError> {
         let passphrase = settings
-            .passphrase_file
-            .as_deref()
-            .map(read_passphrase)
+            .ca
+            .passphrase
+            .as_ref()
+            .map(|source| source.read("passphrase of the CA keys"))
             .transpose()?;
         let ca_keys = Arc::new(StoredKeys::new(state.clone(), passphrase));
         ca_keys.check()?;
@@ -477,6 +478,9 @@ pub enum ServeError {
     /// A file of the state directory.
     #[error(transparent)]
     State(#[from] StateError),
+    /// What opens the CA keys.
+    #[error("the passphrase of the CA keys: {0}")]
+    Passphrase(#[from] PassphraseError),
     /// A port.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -513,6 +517,7 @@ impl ServeError {
         match self {
             Self::Config(_) | Self::Policy { .. } => 64,
             Self::State(_)
+            | Self::Passphrase(_)
             | Self::Bind(_)
             | Self::Socket(_)
             | Self::StoreMissing(_)
