@@ -15,6 +15,7 @@ mod gate;
 mod peers;
 mod repo;
 mod revocation;
+mod status;
 mod store;
 mod support;
 mod vectors;

@@ -17,7 +17,6 @@ pub mod ocsp;
 pub mod oid;
 pub mod profile;
 pub mod revocation;
-mod sealed;
 pub mod serial;
 
 #[doc(no_inline)]

@@ -20,15 +20,11 @@ use url::Url;
 
 use crate::{
     acme::{AcmeConfig, AcmeSettings},
-    authority::{ListSchedule, Profiles},
+    authority::{ListSchedule, OcspSchedule, Profiles},
     domain::{TrustDomain, duration::WrittenDuration},
     gate::{GateConfig, GateSettings},
     listen::{Limits, LimitsConfig},
 };
-
-mod ca;
-
-pub use ca::{CaConfig, CaSettings, TokenChoice, TokenConfig, TokenSettings};
 
 /// `portcullis.toml` as read.
 #[derive(Debug, Deserialize)]
@@ -44,6 +40,8 @@ pub struct Config {
     pub profiles: ProfilesConfig,
     /// `[lists]`.
     pub lists: ListsConfig,
+    /// `[ocsp]`.
+    pub ocsp: OcspConfig,
     /// `[server]`: the HTTPS front of the ACME server, and the names in this process's own certificate.
     pub server: ServerConfig,
     /// `[status]`: plain HTTP for lists and issuer certificates.
@@ -54,6 +52,14 @@ pub struct Config {
     pub acme: AcmeConfig,
     /// `[admin]`.
     pub admin: AdminConfig,
+}
+
+/// `[ca]` as read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CaConfig {
+    /// A file whose first line opens the CA keys.
+    pub passphrase_file: Option<PathBuf>,
 }
 
 /// `[profiles]` as read.
@@ -82,6 +88,14 @@ pub struct ProfileConfig {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListsConfig {
+    /// From thisUpdate to nextUpdate.
+    pub life: Option<WrittenDuration>,
+}
+
+/// `[ocsp]` as read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OcspConfig {
     /// From thisUpdate to nextUpdate.
     pub life: Option<WrittenDuration>,
 }
@@ -126,6 +140,7 @@ impl Default for Config {
             ca: CaConfig::default(),
             profiles: ProfilesConfig::default(),
             lists: ListsConfig::default(),
+            ocsp: OcspConfig::default(),
             server: ServerConfig::default(),
             status: StatusConfig::default(),
             gate: GateConfig::default(),
@@ -172,12 +187,14 @@ pub struct Settings {
     pub trust_domain: TrustDomain,
     /// Where lists and issuer certificates are to be had.
     pub public_url: String,
-    /// What opens the CA keys, and the token that some may live in.
-    pub ca: CaSettings,
+    /// A file whose first line opens the CA keys.
+    pub passphrase_file: Option<PathBuf>,
     /// The profiles of leaves.
     pub profiles: Profiles,
     /// How often lists are made.
     pub list_schedule: ListSchedule,
+    /// How long OCSP answers are good for.
+    pub ocsp_schedule: OcspSchedule,
     /// Where the HTTPS front listens.
     pub server_listen: SocketAddr,
     /// How clients reach it.
@@ -299,7 +316,8 @@ impl Config {
                     .into(),
             },
             list_schedule: list_schedule(&self.lists, source)?,
-            ca: self.ca.check(source, state_dir)?,
+            ocsp_schedule: ocsp_schedule(&self.ocsp, source)?,
+            passphrase_file: self.ca.passphrase_file.map(|file| state_dir.join(file)),
             server_limits: self
                 .server
                 .limits
@@ -370,6 +388,16 @@ fn list_schedule(config: &ListsConfig, source: &Source<'_>) -> Result<ListSchedu
         life,
         ..ListSchedule::default()
     })
+}
+
+fn ocsp_schedule(config: &OcspConfig, source: &Source<'_>) -> Result<OcspSchedule, ConfigError> {
+    let life = config
+        .life
+        .map_or(OcspSchedule::default().life, |WrittenDuration(life)| life);
+    if life < Duration::from_secs(60) || life > OcspSchedule::LONGEST {
+        return Err(source.fault("ocsp.life", "an answer is good for 1 minute to 2 days"));
+    }
+    Ok(OcspSchedule { life })
 }
 
 /// A name of a server certificate: an address or a DNS name.
@@ -531,6 +559,7 @@ mod tests {
                 "at least 10 s",
             ),
             ("[lists]\nlife = \"1s\"", "line 2, column 1", "1 minute"),
+            ("[ocsp]\nlife = \"3d\"", "line 2, column 1", "2 days"),
             ("[gate]\nlisten = \"x\"", "line 2, column 1", "gate.listen"),
             (
                 "[status.limits]\nconnections = 0",

@@ -4,7 +4,6 @@ mod ca_keys;
 mod clock;
 mod config;
 mod init;
-mod passphrase;
 mod serve;
 mod state_dir;
 
@@ -13,11 +12,7 @@ const STORE_FILE: &str = "portcullis.db";
 
 pub use ca_keys::StoredKeys;
 pub use clock::SystemClock;
-pub use config::{
-    CaConfig, CaSettings, Config, ConfigError, Settings, TokenChoice, TokenConfig, TokenSettings,
-    is_plain_http,
-};
+pub use config::{Config, ConfigError, Settings, is_plain_http};
 pub use init::{Init, InitError, Initialised, SAMPLE_CONFIG, SAMPLE_POLICY, init};
-pub use passphrase::{Passphrase, PassphraseError, PassphraseSource};
 pub use serve::{ServeError, Server, read_settings, serve};
-pub use state_dir::{StateDir, StateError};
+pub use state_dir::{StateDir, StateError, read_passphrase};

@@ -17,7 +17,7 @@ use portcullis_ca::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{ConfigError, PassphraseError, STORE_FILE, Settings, StateDir, StateError, StoredKeys};
+use super::{ConfigError, STORE_FILE, Settings, StateDir, StateError, StoredKeys, read_passphrase};
 use crate::{
     acme::{self, AcmeState},
     api::{self, ApiState},
@@ -118,10 +118,9 @@ impl Materials {
         now: Timestamp,
     ) -> Result<Self, ServeError> {
         let passphrase = settings
-            .ca
-            .passphrase
-            .as_ref()
-            .map(|source| source.read("passphrase of the CA keys"))
+            .passphrase_file
+            .as_deref()
+            .map(read_passphrase)
             .transpose()?;
         let ca_keys = Arc::new(StoredKeys::new(state.clone(), passphrase));
         ca_keys.check()?;
@@ -170,6 +169,7 @@ impl Materials {
             public_url: settings.public_url.clone(),
             profiles: settings.profiles.clone(),
             list_schedule: settings.list_schedule,
+            ocsp_schedule: settings.ocsp_schedule,
             secrets: self.secrets,
             policy_context: self.policy_context,
             standing: Arc::new(Standing::closed()),
@@ -373,6 +373,14 @@ impl Server {
                 () = shutdown.cancelled() => {}
             }
         });
+        let authority = self.authority.clone();
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = authority.keep_responders_current() => {}
+                () = shutdown.cancelled() => {}
+            }
+        });
         let (authority, settings) = (self.authority.clone(), self.settings.clone());
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move {
@@ -478,9 +486,6 @@ pub enum ServeError {
     /// A file of the state directory.
     #[error(transparent)]
     State(#[from] StateError),
-    /// What opens the CA keys.
-    #[error("the passphrase of the CA keys: {0}")]
-    Passphrase(#[from] PassphraseError),
     /// A port.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -517,7 +522,6 @@ impl ServeError {
         match self {
             Self::Config(_) | Self::Policy { .. } => 64,
             Self::State(_)
-            | Self::Passphrase(_)
             | Self::Bind(_)
             | Self::Socket(_)
             | Self::StoreMissing(_)

@@ -12,7 +12,7 @@ use portcullis_ca::{
 };
 use serde_json::json;
 
-use super::{Authority, AuthorityError};
+use super::{Authority, AuthorityError, ocsp_url};
 use crate::domain::{
     Timestamp,
     audit::Actor,
@@ -104,6 +104,7 @@ impl Authority {
             names,
             revocation_list: Some(issuer.list_url(LIST_SHARD)),
             issuer_certificate: Some(issuer.certificate_url()),
+            ocsp: Some(ocsp_url(&self.inner.parts.public_url)),
             ..Draft::new(
                 profile.clone(),
                 serial,

@@ -35,6 +35,7 @@ mod invitation;
 mod issue;
 mod issuer;
 mod list;
+mod ocsp;
 mod order;
 mod policy;
 mod revoke;
@@ -52,6 +53,7 @@ pub use invitation::{Invite, Invited};
 pub use issue::{OwnCertificate, Profiles};
 pub use issuer::{Issuer, IssuerSet, KeyHome, TrustBundle, issuer_certificate_url, list_url};
 pub use list::{CurrentList, ListSchedule};
+pub use ocsp::{ActiveResponder, OcspAnswer, OcspAnswerKind, OcspSchedule, ocsp_url};
 pub use policy::AppliedPolicy;
 pub use revoke::Revoked;
 pub use secrets::Secrets;
@@ -71,6 +73,8 @@ pub struct Parts {
     pub profiles: Profiles,
     /// How often lists are made.
     pub list_schedule: ListSchedule,
+    /// How long OCSP answers are good for.
+    pub ocsp_schedule: OcspSchedule,
     /// Pepper and root of derived keys.
     pub secrets: Secrets,
     /// What policies are compiled with.
@@ -95,6 +99,8 @@ struct Inner {
     issuers: ArcSwap<IssuerSet>,
     /// The lists as they are served.
     lists: ArcSwap<Vec<CurrentList>>,
+    /// What signs OCSP answers.
+    responders: ocsp::Responders,
     /// Wakes whoever publishes lists.
     list_due: tokio::sync::Notify,
 }
@@ -112,6 +118,7 @@ impl Authority {
                 finalizing: InProgress::default(),
                 issuers: ArcSwap::default(),
                 lists: ArcSwap::default(),
+                responders: ocsp::Responders::default(),
                 list_due: tokio::sync::Notify::new(),
             }),
         };

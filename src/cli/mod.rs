@@ -23,7 +23,6 @@ mod init;
 mod invite;
 mod key;
 mod output;
-mod passphrase;
 mod policy;
 mod serve;
 pub mod verify;

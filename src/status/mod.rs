@@ -1,5 +1,5 @@
-//! Revocation lists and issuer certificates over plain HTTP: what certificates point to (RFC 5280 sections 4.2.1.13 and
-//! 4.2.2.1). Both are signed, so they need no TLS. It is also where a load balancer asks whether the server is there.
+//! Revocation lists, OCSP answers and issuer certificates over plain HTTP: what certificates point to (RFC 5280 sections
+//! 4.2.1.13 and 4.2.2.1). All are signed, so they need no TLS. It is also where a load balancer asks whether the server is there.
 
 use axum::{
     Router,
@@ -12,11 +12,14 @@ use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::forma
 
 use crate::{authority::Authority, domain::Timestamp};
 
+mod ocsp;
+
 /// The status server's routes.
 pub fn router(authority: Authority) -> Router {
     Router::new()
         .route("/crl/{issuer}/{file}", get(list))
         .route("/issuer/{file}", get(issuer))
+        .merge(ocsp::router())
         .route("/root.pem", get(root))
         .route("/bundle.pem", get(bundle))
         .route("/health", get(health))

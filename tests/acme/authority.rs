@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use portcullis::{
     app::{Init, StateDir, StoredKeys, init},
-    authority::{Authority, ListSchedule, Parts, Profiles, Secrets, Standing},
+    authority::{Authority, ListSchedule, OcspSchedule, Parts, Profiles, Secrets, Standing},
     domain::{Clock, policy::PolicyContext},
     store::sqlite::SqliteStore,
 };
@@ -35,6 +35,7 @@ pub async fn open(state: &StateDir, clock: Arc<dyn Clock>) -> Authority {
         public_url: PUBLIC_URL.to_owned(),
         profiles: Profiles::default(),
         list_schedule: ListSchedule::default(),
+        ocsp_schedule: OcspSchedule::default(),
         secrets: Secrets::from_seed(&[9; 32]),
         policy_context: PolicyContext {
             trust_domain: "acme.test".parse().unwrap(),

@@ -24,8 +24,8 @@ use portcullis::{
     agent::{self, transport::Transport, trust::ServerTrust},
     app::{Init, StateDir, StoredKeys, init},
     authority::{
-        Authority, Invite, ListSchedule, NewAccount as OpenAccount, Parts, Profiles, Secrets,
-        Standing,
+        Authority, Invite, ListSchedule, NewAccount as OpenAccount, OcspSchedule, Parts, Profiles,
+        Secrets, Standing,
     },
     domain::{
         Clock, Timestamp, account::Thumbprint, audit::Actor, identifier::Identifier as Name,
@@ -340,6 +340,7 @@ async fn authority(dir: &Path) -> Authority {
         public_url: public_url.to_owned(),
         profiles: Profiles::default(),
         list_schedule: ListSchedule::default(),
+        ocsp_schedule: OcspSchedule::default(),
         secrets: Secrets::from_seed(&state.seed().expect("a seed")),
         policy_context: PolicyContext {
             trust_domain: "bench.internal".parse().expect("a trust domain"),

@@ -6,6 +6,7 @@ mod dns;
 mod external_account;
 mod gate;
 mod http_01;
+mod ocsp;
 mod openssl;
 mod program;
 mod revocation;

@@ -1,3 +1,5 @@
+//! Requests from anybody, and answers held to what must never be signed.
+
 use std::{future::Future, pin::pin, task::Context};
 
 use proptest::prelude::*;

@@ -1,0 +1,3 @@
+//! What is served over plain HTTP, as a client without TLS sees it.
+
+mod ocsp;
