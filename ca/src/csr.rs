@@ -218,7 +218,20 @@ mod tests {
     #[test]
     fn a_request_gives_its_key_and_names_only() {
         for algorithm in KeyAlgorithm::ALL {
-            let pair = rcgen::KeyPair::generate_for(algorithm.rcgen()).expect("a key");
+            use rcgen::RsaKeySize::{_2048, _3072, _4096};
+            let rsa = |size| rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size);
+            let pair = match algorithm {
+                KeyAlgorithm::Rsa2048 => rsa(_2048),
+                KeyAlgorithm::Rsa3072 => rsa(_3072),
+                KeyAlgorithm::Rsa4096 => rsa(_4096),
+                KeyAlgorithm::P256
+                | KeyAlgorithm::P384
+                | KeyAlgorithm::Ed25519
+                | KeyAlgorithm::MlDsa44
+                | KeyAlgorithm::MlDsa65
+                | KeyAlgorithm::MlDsa87 => rcgen::KeyPair::generate_for(algorithm.rcgen()),
+            }
+            .expect("a key");
             let read = CertificateRequest::from_der(&request(
                 &pair,
                 &["b.example", "10.0.0.1", "a.example"],
@@ -312,10 +325,12 @@ mod tests {
             CertificateRequest::from_der(&vec![0x30; MAX_REQUEST_OCTETS + 1]),
             Err(RequestError::TooLong(MAX_REQUEST_OCTETS + 1))
         );
-        let rsa = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("a key");
+        let p521 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P521_SHA512).expect("a key");
         assert_eq!(
-            CertificateRequest::from_der(&request(&rsa, &["a.example"])),
-            Err(RequestError::Key(KeyError::NotAllowed("an RSA key")))
+            CertificateRequest::from_der(&request(&p521, &["a.example"])),
+            Err(RequestError::Key(KeyError::NotAllowed(
+                "an EC key on another curve"
+            )))
         );
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod reader;
 
 /// Tags that are written here.
 pub(crate) mod tag {
+    pub(crate) const INTEGER: u8 = 0x02;
     pub(crate) const BIT_STRING: u8 = 0x03;
     pub(crate) const NULL: u8 = 0x05;
     pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;

@@ -6,7 +6,7 @@ use portcullis_ca::key::{KeyAlgorithm, PublicKey};
 use super::jwk::{Curve, Jwk};
 
 impl Jwk {
-    /// The key of a certificate or a CSR. None, if its point is compressed, as no account's key is.
+    /// The key of a certificate or a CSR. None for ML-DSA, which no account's key is.
     #[must_use]
     pub fn from_public_key(key: &PublicKey) -> Option<Self> {
         let info = key.subject_public_key_info();
@@ -22,6 +22,14 @@ impl Jwk {
             KeyAlgorithm::Ed25519 => Self::Ed25519 {
                 x: info.strip_prefix(ED25519_PREFIX)?.to_vec(),
             },
+            KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => {
+                let (n, e) = key.rsa()?;
+                Self::Rsa {
+                    n: n.to_vec(),
+                    e: e.to_vec(),
+                }
+            }
+            KeyAlgorithm::MlDsa44 | KeyAlgorithm::MlDsa65 | KeyAlgorithm::MlDsa87 => return None,
         })
     }
 
@@ -39,10 +47,12 @@ impl Jwk {
                 point,
             } => (P384_PREFIX, point),
             Self::Ed25519 { x } => (ED25519_PREFIX, x),
+            Self::Rsa { n, e } => {
+                return PublicKey::from_rsa(n, e).ok().map(|key| key.fingerprint());
+            }
             Self::Ec {
                 curve: Curve::P521, ..
-            }
-            | Self::Rsa { .. } => return None,
+            } => return None,
         };
         let info = [prefix, bits].concat();
         digest::digest(&digest::SHA256, &info)
@@ -76,6 +86,7 @@ mod tests {
             KeyAlgorithm::P256,
             KeyAlgorithm::P384,
             KeyAlgorithm::Ed25519,
+            KeyAlgorithm::Rsa2048,
         ] {
             let key = SigningKey::generate(algorithm).unwrap();
             let jwk = Jwk::from_public_key(key.public_key()).unwrap();

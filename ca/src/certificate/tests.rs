@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    chain::{self, Facts},
     crl::{ListDraft, ListScope, RevokedEntry},
     key::{KeyAlgorithm, SigningKey},
     profile::ProfileKind,
@@ -24,7 +25,11 @@ fn now<F: Future>(future: F) -> F::Output {
 const NOW: i64 = 1_800_000_000;
 
 fn draft(kind: ProfileKind, key: &SigningKey) -> Draft {
-    let profile = Profile::default_for(kind);
+    draft_by(Profile::default_for(kind), key)
+}
+
+fn draft_by(profile: Profile, key: &SigningKey) -> Draft {
+    let kind = profile.kind;
     let validity = profile.validity(NOW, i64::MAX);
     Draft {
         subject: Subject::CommonName(format!(
@@ -69,12 +74,13 @@ fn key(algorithm: KeyAlgorithm) -> SigningKey {
     SigningKey::generate(algorithm).expect("a key")
 }
 
+/// Of any algorithm.
 fn root(key: &SigningKey) -> IssuerCertificate {
-    let root = now(draft(ProfileKind::Root, key)
-        .check(None)
-        .expect("clean")
-        .sign(key))
-    .expect("signed");
+    let profile = Profile {
+        keys: vec![key.public_key().algorithm()],
+        ..Profile::default_for(ProfileKind::Root)
+    };
+    let root = now(draft_by(profile, key).check(None).expect("clean").sign(key)).expect("signed");
     IssuerCertificate::from_der(root.der()).expect("an issuer")
 }
 
@@ -82,35 +88,70 @@ fn root(key: &SigningKey) -> IssuerCertificate {
 /// other, and a second implementation (webpki, in the chain's tests; x509-parser's verifier here) agrees.
 #[test]
 fn every_algorithm_issues_to_every_other() {
+    use crate::key::tests::key;
     for ours in KeyAlgorithm::ALL {
-        let (root_key, issuer_key) = (key(ours), key(ours));
-        let root = root(&root_key);
-        let intermediate = now(draft(ProfileKind::Intermediate, &issuer_key)
+        let (root_key, issuer_key) = (key(ours, 0), key(ours, 1));
+        let root = root(root_key);
+        let any_key = |kind| Profile {
+            keys: KeyAlgorithm::ALL.to_vec(),
+            ..Profile::default_for(kind)
+        };
+        let intermediate = now(draft_by(any_key(ProfileKind::Intermediate), issuer_key)
             .check(Some(&root))
             .expect("clean")
-            .sign(&root_key))
+            .sign(root_key))
         .expect("signed");
         let intermediate = IssuerCertificate::from_der(intermediate.der()).expect("an issuer");
         for theirs in KeyAlgorithm::ALL {
-            let leaf_key = key(theirs);
+            let leaf_key = key(theirs, 2);
             for kind in [
                 ProfileKind::Server,
                 ProfileKind::Device,
                 ProfileKind::Service,
                 ProfileKind::OcspResponder,
             ] {
-                let leaf = now(draft(kind, &leaf_key)
+                let leaf = now(draft_by(any_key(kind), leaf_key)
                     .check(Some(&intermediate))
                     .expect("clean")
-                    .sign(&issuer_key))
+                    .sign(issuer_key))
                 .expect("signed");
-                let (_, leaf) = X509Certificate::from_der(leaf.der()).expect("a certificate");
-                let (_, issuer) =
-                    X509Certificate::from_der(intermediate.der()).expect("a certificate");
-                leaf.verify_signature(Some(issuer.public_key()))
-                    .expect("its issuer's signature");
-                assert_eq!(leaf.issuer().as_raw(), issuer.subject().as_raw());
+                let (_, parsed) = X509Certificate::from_der(leaf.der()).expect("a certificate");
+                let facts = Facts::read(leaf.der()).expect("facts");
+                assert_eq!(parsed.issuer().as_raw(), intermediate.subject());
+                // The identifier in the certificate and what webpki makes of it, not our own memory of the key.
+                chain::verify_signature(
+                    intermediate.public_key().subject_public_key_info(),
+                    &ours.signature_algorithm_identifier()[2..],
+                    parsed.tbs_certificate.as_ref(),
+                    &parsed.signature_value.data,
+                )
+                .unwrap_or_else(|fault| panic!("{ours} signs {theirs}: {fault:?}"));
+                assert_eq!(
+                    facts.subject_public_key_info(),
+                    leaf_key.public_key().subject_public_key_info()
+                );
             }
+        }
+    }
+}
+
+#[test]
+fn nobody_gets_ml_dsa_who_does_not_ask_for_it() {
+    use crate::key::tests::key;
+    let root_key = key(KeyAlgorithm::P256, 0);
+    let root = root(root_key);
+    for algorithm in KeyAlgorithm::ALL {
+        for kind in [ProfileKind::Device, ProfileKind::Intermediate] {
+            let rules: Vec<&str> = match draft(kind, key(algorithm, 1)).check(Some(&root)) {
+                Ok(_) => vec![],
+                Err(Refused(findings)) => findings.iter().map(|it| it.rule).collect(),
+            };
+            let wanted: &[&str] = if algorithm.is_opt_in() {
+                &["the key is of a kind that the profile certifies"]
+            } else {
+                &[]
+            };
+            assert_eq!(rules, wanted, "{algorithm}");
         }
     }
 }

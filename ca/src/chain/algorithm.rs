@@ -1,4 +1,4 @@
-//! Which signatures are accepted: RSA from 2048 bits, P-256, P-384, P-521 and Ed25519, all with SHA-2.
+//! Which signatures are accepted: RSA from 2048 bits, P-256, P-384, P-521 and Ed25519, all with SHA-2; and ML-DSA.
 
 use rustls_pki_types::{SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer};
 use webpki::{Error, RawPublicKeyEntity, aws_lc_rs as algorithm};
@@ -27,6 +27,9 @@ pub(crate) static ACCEPTED: &[&dyn SignatureVerificationAlgorithm] = &[
     algorithm::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
     algorithm::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
     algorithm::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
+    algorithm::ML_DSA_44,
+    algorithm::ML_DSA_65,
+    algorithm::ML_DSA_87,
 ];
 
 /// Verifies `signature` over `message` with the key `subject_public_key_info` (DER), where `identifier` is the
@@ -56,7 +59,12 @@ pub(crate) fn verify(
 
 /// Whether a leaf's own key is one that we would accept a signature of. `webpki` looks only at the keys of issuers.
 pub(crate) fn check_leaf_key(key: &SubjectPublicKeyInfo<'_>) -> Result<(), Fault> {
-    const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
+    const UNPARSED: [&[u8]; 4] = [
+        &[0x2b, 0x65, 0x70],                                     // Ed25519
+        &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x11], // ML-DSA-44 (RFC 9881)
+        &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x12], // ML-DSA-65
+        &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x13], // ML-DSA-87
+    ];
     const NAMED_CURVES: [&[u8]; 3] = [
         &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07], // P-256
         &[0x2b, 0x81, 0x04, 0x00, 0x22],                   // P-384
@@ -70,7 +78,7 @@ pub(crate) fn check_leaf_key(key: &SubjectPublicKeyInfo<'_>) -> Result<(), Fault
             .as_ref()
             .and_then(|curve| curve.as_oid().ok())
             .is_some_and(|curve| NAMED_CURVES.contains(&curve.as_bytes())),
-        Ok(PublicKey::Unknown(_)) => key.algorithm.algorithm.as_bytes() == ED25519,
+        Ok(PublicKey::Unknown(_)) => UNPARSED.contains(&key.algorithm.algorithm.as_bytes()),
         Ok(PublicKey::DSA(_) | PublicKey::GostR3410(_) | PublicKey::GostR3410_2012(_)) | Err(_) => {
             false
         }
