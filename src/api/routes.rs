@@ -9,7 +9,7 @@ use axum::{
 };
 
 use super::{
-    ApiState, SharedState, api_key, audit, caller, certificate, invitation, list, policy,
+    ApiState, SharedState, api_key, audit, caller, certificate, invitation, issuer, list, policy,
     problem::Problem,
 };
 
@@ -33,7 +33,7 @@ const fn route(method: &'static str, path: &'static str, permission: &'static st
 }
 
 /// The table of permissions. What doesn't stand here doesn't exist.
-pub const ROUTES: [Route; 13] = [
+pub const ROUTES: [Route; 23] = [
     route("GET", "/v1/api-keys", "api-keys:read"),
     route("POST", "/v1/api-keys", "api-keys:mint"),
     route("POST", "/v1/api-keys/{id}/revoke", "api-keys:revoke"),
@@ -41,6 +41,16 @@ pub const ROUTES: [Route; 13] = [
     route("GET", "/v1/certificates", "certificates:read"),
     route("GET", "/v1/certificates/{serial}", "certificates:read"),
     route("POST", "/v1/certificates/revoke", "certificates:revoke"),
+    route("GET", "/v1/bundle", "issuers:read"),
+    route("GET", "/v1/issuers", "issuers:read"),
+    route("POST", "/v1/issuers", "issuers:create"),
+    route("GET", "/v1/issuers/{name}", "issuers:read"),
+    route("POST", "/v1/issuers/{name}/activate", "issuers:activate"),
+    route("POST", "/v1/issuers/{name}/install", "issuers:create"),
+    route("POST", "/v1/issuers/{name}/retire", "issuers:retire"),
+    route("POST", "/v1/issuers/{name}/rotate", "issuers:rotate"),
+    route("POST", "/v1/issuer-imports", "issuers:create"),
+    route("POST", "/v1/issuer-requests", "issuers:create"),
     route("POST", "/v1/invitations", "invitations:create"),
     route("GET", "/v1/lists", "lists:read"),
     route("POST", "/v1/lists/publish", "lists:publish"),
@@ -74,6 +84,16 @@ fn handler(route: &Route) -> MethodRouter<SharedState> {
         ("GET", "/v1/certificates") => get(certificate::list),
         ("GET", "/v1/certificates/{serial}") => get(certificate::show),
         ("POST", "/v1/certificates/revoke") => post(certificate::revoke),
+        ("GET", "/v1/bundle") => get(issuer::bundle),
+        ("GET", "/v1/issuers") => get(issuer::list),
+        ("POST", "/v1/issuers") => post(issuer::create),
+        ("GET", "/v1/issuers/{name}") => get(issuer::show),
+        ("POST", "/v1/issuers/{name}/activate") => post(issuer::activate),
+        ("POST", "/v1/issuers/{name}/install") => post(issuer::install),
+        ("POST", "/v1/issuers/{name}/retire") => post(issuer::retire),
+        ("POST", "/v1/issuers/{name}/rotate") => post(issuer::rotate),
+        ("POST", "/v1/issuer-imports") => post(issuer::import),
+        ("POST", "/v1/issuer-requests") => post(issuer::request),
         ("POST", "/v1/invitations") => post(invitation::create),
         ("GET", "/v1/lists") => get(list::list),
         ("POST", "/v1/lists/publish") => post(list::publish),

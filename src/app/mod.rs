@@ -4,8 +4,10 @@ mod ca_keys;
 mod clock;
 mod config;
 mod init;
+mod own_certificate;
 mod serve;
 mod state_dir;
+mod trust;
 
 /// The store's file in a state directory.
 const STORE_FILE: &str = "portcullis.db";
@@ -14,5 +16,8 @@ pub use ca_keys::StoredKeys;
 pub use clock::SystemClock;
 pub use config::{Config, ConfigError, Settings, is_plain_http};
 pub use init::{Init, InitError, Initialised, SAMPLE_CONFIG, SAMPLE_POLICY, init};
+use own_certificate::OwnCertificate;
+pub use own_certificate::OwnCertificateError;
 pub use serve::{ServeError, Server, read_settings, serve};
 pub use state_dir::{StateDir, StateError, read_passphrase};
+use trust::{anchors, keep_trust_current};

@@ -9,15 +9,13 @@ use std::{
     time::Duration,
 };
 
-use portcullis_ca::{
-    chain::{Anchor, Anchors},
-    key::{KeyAlgorithm, Signer, SigningKey},
-    pki_types::{CertificateDer, PrivateKeyDer},
-};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{ConfigError, STORE_FILE, Settings, StateDir, StateError, StoredKeys, read_passphrase};
+use super::{
+    ConfigError, OwnCertificate, OwnCertificateError, STORE_FILE, Settings, StateDir, StateError,
+    StoredKeys, anchors, keep_trust_current, read_passphrase,
+};
 use crate::{
     acme::{self, AcmeState},
     api::{self, ApiState},
@@ -64,12 +62,13 @@ pub async fn serve(state: &StateDir, clock: Arc<dyn Clock>) -> Result<Server, Se
     let authority = materials.start(&settings, &clock).await?;
     check_public_url(&authority, &settings, state)?;
     authority.publish_due_lists().await?;
-    let (certificate, renew_at) = own_certificate(&authority, &settings).await?;
+    let own = OwnCertificate::issue(&authority, settings.server_names.clone()).await?;
+    let certificate = own.certificate();
     let gate = Gate::start(
         &settings.gate,
         GateParts {
             certificate: Arc::clone(&certificate),
-            anchors: anchors(&authority)?,
+            anchors: anchors(&authority).map_err(ServeError::Anchor)?,
             standing: Arc::clone(authority.standing()),
             pepper: Arc::clone(&authority.secrets().pepper),
             clock: Arc::clone(&clock),
@@ -89,7 +88,7 @@ pub async fn serve(state: &StateDir, clock: Arc<dyn Clock>) -> Result<Server, Se
         &certificate,
         &clock,
     )?;
-    server.spawn_jobs(certificate, renew_at);
+    server.spawn_jobs(own, state.clone());
     Ok(server)
 }
 
@@ -244,43 +243,6 @@ fn policy_context(settings: &Settings, state: &StateDir) -> Result<PolicyContext
     })
 }
 
-fn anchors(authority: &Authority) -> Result<Anchors, ServeError> {
-    let anchors = authority.issuers().bundle().certificates.into_iter();
-    let anchors = anchors.map(|der| Anchor {
-        id: "internal".to_owned(),
-        certificate: CertificateDer::from(der),
-    });
-    Anchors::new(anchors.collect()).map_err(|error| ServeError::Anchor(error.to_string()))
-}
-
-/// A fresh key and certificate for the fronts. The key never touches the disk: at the next start there is another one.
-async fn own_certificate(
-    authority: &Authority,
-    settings: &Settings,
-) -> Result<(Arc<ServerCertificate>, Timestamp), ServeError> {
-    let (chain, key, renew_at) = issue_own(authority, settings).await?;
-    let certificate = ServerCertificate::new(chain, key)
-        .map_err(|error| ServeError::Certificate(error.to_string()))?;
-    Ok((Arc::new(certificate), renew_at))
-}
-
-type OwnChain = (
-    Vec<CertificateDer<'static>>,
-    PrivateKeyDer<'static>,
-    Timestamp,
-);
-
-async fn issue_own(authority: &Authority, settings: &Settings) -> Result<OwnChain, ServeError> {
-    let key = SigningKey::generate(KeyAlgorithm::P256)
-        .map_err(|error| ServeError::Certificate(error.to_string()))?;
-    let own = authority
-        .issue_own(key.public_key().clone(), settings.server_names.clone())
-        .await?;
-    let chain = own.chain.into_iter().map(CertificateDer::from).collect();
-    let key = PrivateKeyDer::Pkcs8(key.to_pkcs8_der().to_vec().into());
-    Ok((chain, key, own.renew_at))
-}
-
 impl Server {
     /// The settings that it runs with.
     #[must_use]
@@ -364,36 +326,25 @@ impl Server {
         Ok(())
     }
 
-    fn spawn_jobs(&mut self, certificate: Arc<ServerCertificate>, renew_at: Timestamp) {
-        let shutdown = self.shutdown.clone();
+    fn spawn_jobs(&mut self, mut own: OwnCertificate, state: StateDir) {
         let authority = self.authority.clone();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = authority.keep_lists_current() => {}
-                () = shutdown.cancelled() => {}
-            }
-        });
+        self.spawn_job(async move { authority.keep_lists_current().await });
         let authority = self.authority.clone();
-        let shutdown = self.shutdown.clone();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = authority.keep_responders_current() => {}
-                () = shutdown.cancelled() => {}
-            }
-        });
-        let (authority, settings) = (self.authority.clone(), self.settings.clone());
-        let shutdown = self.shutdown.clone();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = keep_certificate_current(&authority, &settings, &certificate, renew_at) => {}
-                () = shutdown.cancelled() => {}
-            }
-        });
+        self.spawn_job(async move { authority.keep_responders_current().await });
         let authority = self.authority.clone();
+        self.spawn_job(async move { own.keep_current(&authority).await });
+        let (authority, anchors) = (self.authority.clone(), self.gate.anchors());
+        self.spawn_job(async move { keep_trust_current(&authority, &anchors, &state).await });
+        let authority = self.authority.clone();
+        self.spawn_job(async move { keep_pruned(&authority).await });
+    }
+
+    /// Runs a job until the server ends.
+    fn spawn_job(&mut self, job: impl Future<Output = ()> + Send + 'static) {
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move {
             tokio::select! {
-                () = keep_pruned(&authority) => {}
+                () = job => {}
                 () = shutdown.cancelled() => {}
             }
         });
@@ -410,46 +361,6 @@ fn directory(settings: &Settings) -> String {
 fn ended(front: &str, outcome: std::io::Result<()>) {
     if let Err(error) = outcome {
         tracing::error!(%error, "the {front} front ended");
-    }
-}
-
-/// Replaces the fronts' certificate at two thirds of its life.
-async fn keep_certificate_current(
-    authority: &Authority,
-    settings: &Settings,
-    certificate: &ServerCertificate,
-    mut renew_at: Timestamp,
-) {
-    // Short steps, so that a clock that jumps is noticed.
-    const STEP: Duration = Duration::from_secs(60);
-    loop {
-        tokio::time::sleep(
-            renew_at
-                .since(authority.now())
-                .clamp(Duration::from_secs(1), STEP),
-        )
-        .await;
-        if authority.now() < renew_at {
-            continue;
-        }
-        let renewed = issue_own(authority, settings)
-            .await
-            .and_then(|(chain, key, next)| {
-                certificate
-                    .replace(chain, key)
-                    .map(|()| next)
-                    .map_err(|error| ServeError::Certificate(error.to_string()))
-            });
-        match renewed {
-            Ok(next) => {
-                tracing::info!(renew_at = %next, "this server's own certificate was renewed");
-                renew_at = next;
-            }
-            Err(error) => {
-                tracing::error!(%error, "this server's own certificate could not be renewed");
-                tokio::time::sleep(STEP).await;
-            }
-        }
     }
 }
 
@@ -508,8 +419,8 @@ pub enum ServeError {
     #[error("root.pem can't be an anchor: {0}")]
     Anchor(String),
     /// The fronts' certificate.
-    #[error("this server's own certificate: {0}")]
-    Certificate(String),
+    #[error(transparent)]
+    Certificate(#[from] OwnCertificateError),
     /// The ACME server.
     #[error("ACME: {0}")]
     Acme(String),

@@ -115,6 +115,25 @@ impl StateDir {
             .map_err(failed)
     }
 
+    /// Writes a file in the place of what is there, if it says something else; whoever reads it sees the old one or the
+    /// new one.
+    ///
+    /// # Errors
+    /// [`StateError`] names the file.
+    pub fn replace(&self, name: &str, mode: u32, contents: &[u8]) -> Result<(), StateError> {
+        if fs::read(self.file(name)).is_ok_and(|there| there == contents) {
+            return Ok(());
+        }
+        let fresh = format!("{name}.new");
+        // What an interrupted attempt left behind.
+        let _ = fs::remove_file(self.file(&fresh));
+        self.write_new(&fresh, mode, contents)?;
+        let path = self.file(name);
+        fs::rename(self.file(&fresh), &path)
+            .and_then(|()| File::open(path.parent().unwrap_or(&self.0))?.sync_all())
+            .map_err(|error| StateError::Io { path, error })
+    }
+
     /// The names of the key files that are there.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ macro_rules! say {
 }
 
 mod audit;
+mod ca;
 mod cert;
 mod client;
 mod crl;
@@ -65,6 +66,9 @@ enum Command {
     /// Mint, list and revoke API keys
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Make, take in, rotate and retire CAs
+    #[command(subcommand)]
+    Ca(ca::CaCommand),
     /// List, show, revoke and verify certificates
     #[command(subcommand)]
     Cert(cert::CertCommand),
@@ -89,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Invite(args) => invite::run(args, &state, cli.json),
         Command::Key(command) => key::run(command, &state, cli.json),
+        Command::Ca(command) => ca::run(command, &state, cli.json),
         Command::Cert(command) => cert::run(command, &state, cli.json),
         Command::Policy(command) => policy::run(command, &state, cli.json),
         Command::Crl(command) => crl::run(&command, &state, cli.json),

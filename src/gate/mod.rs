@@ -34,4 +34,4 @@ mod worker;
 
 pub use config::{GateConfig, GateSettings, InvalidGateConfig, UpstreamConfig, UpstreamSettings};
 pub use problem::TYPE_PREFIX;
-pub use start::{Gate, GateHandle, GateParts, GateStartError};
+pub use start::{Gate, GateAnchors, GateHandle, GateParts, GateStartError};

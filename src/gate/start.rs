@@ -42,6 +42,20 @@ pub struct GateParts {
     pub clock: Arc<dyn Clock>,
 }
 
+/// The anchors of a running gate, to be changed from elsewhere.
+#[derive(Debug, Clone)]
+pub struct GateAnchors {
+    paths: Arc<VerifiedPaths>,
+}
+
+impl GateAnchors {
+    /// Trusts other anchors from now on. Connections whose anchor is gone end with the next change of standing, and at
+    /// the latest with their next request.
+    pub fn replace(&self, anchors: Anchors) {
+        self.paths.replace_anchors(anchors);
+    }
+}
+
 /// A running gate. Dropped, it is told to end, and nobody waits for it.
 #[derive(Debug)]
 pub struct GateHandle {
@@ -153,10 +167,12 @@ impl GateHandle {
         self.registries.iter().map(|registry| registry.len()).sum()
     }
 
-    /// Trusts other anchors from now on. Connections whose anchor is gone end with the next change of standing, and at
-    /// the latest with their next request.
-    pub fn replace_anchors(&self, anchors: Anchors) {
-        self.paths.replace_anchors(anchors);
+    /// What changes the anchors that it trusts while it runs.
+    #[must_use]
+    pub fn anchors(&self) -> GateAnchors {
+        GateAnchors {
+            paths: Arc::clone(&self.paths),
+        }
     }
 
     /// Takes no connection any more, lets requests under way end within the time to drain, and returns when every thread

@@ -128,7 +128,7 @@ async fn a_certificate_of_an_anchor_without_a_mapping_proves_nobody() {
     let stage = Stage::open().await;
     let foreign = Pki::new(OffsetDateTime::now_utc());
     let impostor = foreign.client("device/fra/a");
-    stage.gate.replace_anchors(foreign.anchors("fleet"));
+    stage.gate.anchors().replace(foreign.anchors("fleet"));
     let client = Client::new(&stage, Some(&impostor), Http::One);
     let answer = client.connect().await.get("/v1/devices/fra/a").await;
     let answer = answer.expect("an answer");
@@ -151,7 +151,7 @@ async fn an_anchor_that_is_gone_takes_its_connections_with_it() {
         200
     );
     let other = Pki::new(OffsetDateTime::now_utc());
-    stage.gate.replace_anchors(other.anchors("internal"));
+    stage.gate.anchors().replace(other.anchors("internal"));
     stage.suspend("device:nobody"); // any change of standing
     connection.closed().await;
 }

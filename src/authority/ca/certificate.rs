@@ -11,7 +11,7 @@ use portcullis_ca::{
 };
 
 use crate::{
-    authority::{Authority, AuthorityError, issuer_certificate_url, list_url},
+    authority::{Authority, AuthorityError, Issuer, issuer_certificate_url, list_url},
     domain::{Timestamp, TrustDomain},
 };
 
@@ -84,6 +84,27 @@ impl CaDraft<'_> {
 }
 
 impl Authority {
+    /// A certificate for a root's subject and key that another root of ours signs.
+    pub(super) async fn cross_certificate(
+        &self,
+        root: &Issuer,
+        signer: &Issuer,
+    ) -> Result<Certificate, AuthorityError> {
+        let profile = self.ca_profile(ProfileKind::CrossRoot);
+        let latest = root
+            .certificate
+            .not_after()
+            .min(signer.certificate.not_after());
+        let validity = profile.validity(self.now().unix_seconds(), latest);
+        let serial =
+            Serial::random().map_err(|error| AuthorityError::Internal(error.to_string()))?;
+        let mut draft = Draft::cross_certificate(profile, serial, &root.certificate, validity);
+        draft.revocation_list = Some(signer.list_url(0));
+        draft.issuer_certificate = Some(signer.certificate_url());
+        let checked = draft.check(Some(&signer.certificate))?;
+        Ok(checked.sign(&**signer.signer()?).await?)
+    }
+
     /// What CAs of a kind contain, and for how long.
     pub(super) fn ca_profile(&self, kind: ProfileKind) -> Arc<Profile> {
         Profile::default_for(kind).into()

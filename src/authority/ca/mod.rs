@@ -6,6 +6,8 @@
 mod certificate;
 mod create;
 mod import;
+mod request;
+mod rotate;
 mod state;
 
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use portcullis_ca::{issuer_key_id::IssuerKeyId, key::Signer};
 pub use certificate::CaDraft;
 pub use create::CreateIssuer;
 pub use import::ImportIssuer;
+pub use request::RequestIssuer;
+pub use rotate::{RotateIssuer, Rotated};
 pub use state::Activate;
 
 use super::{Authority, AuthorityError, Issuer, IssuerSet};

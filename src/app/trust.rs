@@ -1,0 +1,61 @@
+//! What this node trusts: the anchors of its gate, and `root.pem` for clients, both of them the trust bundle.
+
+use portcullis_ca::{
+    chain::{Anchor, Anchors},
+    pki_types::CertificateDer,
+};
+
+use super::StateDir;
+use crate::{authority::Authority, gate::GateAnchors};
+
+/// The anchors of the built-in authority.
+///
+/// # Errors
+/// A root that can't be read, and its place.
+pub(super) fn anchors(authority: &Authority) -> Result<Anchors, String> {
+    let anchors = authority.issuers().bundle().certificates.into_iter();
+    let anchors = anchors.map(|der| Anchor {
+        id: "internal".to_owned(),
+        certificate: CertificateDer::from(der),
+    });
+    Anchors::new(anchors.collect()).map_err(|error| error.to_string())
+}
+
+/// Has the gate and `root.pem` follow the trust bundle, until it is dropped.
+pub(super) async fn keep_trust_current(
+    authority: &Authority,
+    gate: &GateAnchors,
+    state: &StateDir,
+) {
+    let mut epochs = authority.standing().subscribe();
+    let mut known = authority.issuers().bundle();
+    write(state, &known.pem());
+    loop {
+        let bundle = authority.issuers().bundle();
+        if bundle != known {
+            match anchors(authority) {
+                Ok(anchors) => gate.replace(anchors),
+                Err(error) => {
+                    tracing::error!(alarm = "anchors", %error, "the gate keeps the anchors that it had");
+                }
+            }
+            write(state, &bundle.pem());
+            tracing::info!(
+                roots = bundle.certificates.len(),
+                bundle = hex::encode(&bundle.id()[..8]),
+                "the trust bundle has changed"
+            );
+            known = bundle;
+        }
+        if epochs.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Clients are told to take `root.pem`; nothing here reads it.
+fn write(state: &StateDir, pem: &str) {
+    if let Err(error) = state.replace("root.pem", 0o644, pem.as_bytes()) {
+        tracing::warn!(%error, "root.pem is not up to date");
+    }
+}
