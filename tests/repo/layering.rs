@@ -38,6 +38,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "listen",
             "status",
             "store",
+            "token",
         ],
     ),
     (
@@ -56,6 +57,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
+    // Keys in a token: nothing but the library's idea of a key. Only `app` knows of it.
+    ("token", &[]),
     // The device: no server code, and a clock of its own.
     ("agent", &[]),
     // The two programs.
@@ -85,6 +88,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("std::fs", OUTSIDE),
     ("std::env", OUTSIDE),
     ("std::process", OUTSIDE),
+    // A C library behind a lock of its own.
+    ("cryptoki", &["token"]),
     // The device's side of ACME.
     ("instant_acme", &["agent", "agent/main"]),
 ];
@@ -97,6 +102,7 @@ const OUTSIDE: &[&str] = &[
     "api",
     "gate",
     "status",
+    "token",
     "app",
     "cli",
     "agent",

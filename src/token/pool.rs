@@ -1,0 +1,98 @@
+//! The threads on which a module is called, and the time after which nobody waits for it any more.
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::{TokenError, connection::Connection, worker::Worker};
+
+/// How many calls may wait for a thread.
+const WAITING: usize = 1024;
+
+type Job = Box<dyn FnOnce(&mut Worker) + Send>;
+
+/// Threads with a session each.
+pub(super) struct Pool {
+    jobs: mpsc::SyncSender<Job>,
+    timeout: Duration,
+    token: String,
+}
+
+impl Pool {
+    /// Starts the threads; they end when the pool is dropped, and what they are at is done.
+    pub(super) fn start(connection: &Arc<Connection>, threads: usize) -> Result<Self, TokenError> {
+        let (jobs, waiting) = mpsc::sync_channel::<Job>(WAITING);
+        let waiting = Arc::new(Mutex::new(waiting));
+        for number in 0..threads {
+            let mut worker = Worker::new(Arc::clone(connection));
+            let waiting = Arc::clone(&waiting);
+            thread::Builder::new()
+                .name(format!("token-{number}"))
+                .spawn(move || {
+                    loop {
+                        let next = waiting.lock().recv();
+                        match next {
+                            Ok(job) => job(&mut worker),
+                            Err(mpsc::RecvError) => break,
+                        }
+                    }
+                })
+                .map_err(|error| TokenError::Failed {
+                    token: connection.token(),
+                    message: format!("no thread for it: {error}"),
+                })?;
+        }
+        Ok(Self {
+            jobs,
+            timeout: connection.timeout(),
+            token: connection.token(),
+        })
+    }
+
+    /// Runs something on one of the threads, and waits for it no longer than the settings say. What takes longer goes on
+    /// there; what nobody waits for any more is not begun.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Worker) -> Result<T, TokenError> + Send + 'static,
+    ) -> Result<T, TokenError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |worker| {
+            if !answer.is_closed() {
+                // Who has stopped waiting has had an error.
+                let _ = answer.send(work(worker));
+            }
+        });
+        match self.jobs.try_send(job) {
+            Ok(()) => {}
+            Err(mpsc::TrySendError::Full(_)) => {
+                return Err(TokenError::Busy {
+                    token: self.token.clone(),
+                    waiting: WAITING,
+                });
+            }
+            Err(mpsc::TrySendError::Disconnected(_)) => {
+                return Err(self.failed("its threads have ended"));
+            }
+        }
+        match tokio::time::timeout(self.timeout, answered).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(self.failed("its thread failed")),
+            Err(_) => Err(TokenError::Slow {
+                token: self.token.clone(),
+                seconds: self.timeout.as_secs(),
+            }),
+        }
+    }
+
+    pub(super) fn failed(&self, message: &str) -> TokenError {
+        TokenError::Failed {
+            token: self.token.clone(),
+            message: message.to_owned(),
+        }
+    }
+}
