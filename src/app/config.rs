@@ -26,6 +26,10 @@ use crate::{
     listen::{Limits, LimitsConfig},
 };
 
+mod ca;
+
+pub use ca::{CaConfig, CaSettings, TokenChoice, TokenConfig, TokenSettings};
+
 /// `portcullis.toml` as read.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -52,14 +56,6 @@ pub struct Config {
     pub acme: AcmeConfig,
     /// `[admin]`.
     pub admin: AdminConfig,
-}
-
-/// `[ca]` as read.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CaConfig {
-    /// A file whose first line opens the CA keys.
-    pub passphrase_file: Option<PathBuf>,
 }
 
 /// `[profiles]` as read.
@@ -187,8 +183,8 @@ pub struct Settings {
     pub trust_domain: TrustDomain,
     /// Where lists and issuer certificates are to be had.
     pub public_url: String,
-    /// A file whose first line opens the CA keys.
-    pub passphrase_file: Option<PathBuf>,
+    /// What opens the CA keys, and the token that some may live in.
+    pub ca: CaSettings,
     /// The profiles of leaves.
     pub profiles: Profiles,
     /// How often lists are made.
@@ -317,7 +313,7 @@ impl Config {
             },
             list_schedule: list_schedule(&self.lists, source)?,
             ocsp_schedule: ocsp_schedule(&self.ocsp, source)?,
-            passphrase_file: self.ca.passphrase_file.map(|file| state_dir.join(file)),
+            ca: self.ca.check(source, state_dir)?,
             server_limits: self
                 .server
                 .limits

@@ -9,7 +9,7 @@ use portcullis_ca::{
 };
 use zeroize::Zeroizing;
 
-use super::{STORE_FILE, StateDir, StateError};
+use super::{Passphrase, PassphraseSource, STORE_FILE, StateDir, StateError};
 use crate::{
     authority::{Founding, ListSchedule, found, issuer_certificate_url, list_url},
     domain::{Timestamp, TrustDomain, issuer::KeyPlace},
@@ -28,8 +28,8 @@ pub struct Init {
     pub trust_domain: TrustDomain,
     /// The algorithm of both CA keys.
     pub key_algorithm: KeyAlgorithm,
-    /// What both keys are sealed with; its file is then named in the configuration.
-    pub passphrase: Option<(String, Zeroizing<Vec<u8>>)>,
+    /// What the keys are sealed with; where it came from is then named in the configuration.
+    pub passphrase: Option<(PassphraseSource, Passphrase)>,
     /// Where lists and issuer certificates are to be had.
     pub public_url: String,
 }
@@ -147,10 +147,10 @@ fn configuration(init: &Init) -> String {
         "trust_domain = \"portcullis.internal\"".to_owned(),
         format!("trust_domain = \"{}\"", init.trust_domain),
     ));
-    if let Some((file, _)) = &init.passphrase {
+    if let Some((source, _)) = &init.passphrase {
         changes.push((
             "passphrase_file = \"keys/passphrase\"".to_owned(),
-            format!("passphrase_file = {}", toml::Value::from(file.as_str())),
+            line("passphrase", source),
         ));
     }
     let mut text = SAMPLE_CONFIG.to_owned();
@@ -158,6 +158,19 @@ fn configuration(init: &Init) -> String {
         text = text.replacen(&format!("# {default}"), &chosen, 1);
     }
     text
+}
+
+/// A source of passphrases or PINs as the configuration has it.
+fn line(what: &str, source: &PassphraseSource) -> String {
+    let quoted = |text: &str| toml::Value::from(text).to_string();
+    match source {
+        PassphraseSource::File(path) => {
+            format!("{what}_file = {}", quoted(&path.display().to_string()))
+        }
+        PassphraseSource::Credential(name) => format!("{what}_credential = {}", quoted(name)),
+        PassphraseSource::Environment(name) => format!("{what}_env = {}", quoted(name)),
+        PassphraseSource::Prompt => format!("{what}_prompt = true"),
+    }
 }
 
 struct Hierarchy {

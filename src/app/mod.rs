@@ -5,6 +5,7 @@ mod clock;
 mod config;
 mod init;
 mod own_certificate;
+mod passphrase;
 mod serve;
 mod state_dir;
 mod trust;
@@ -14,10 +15,14 @@ const STORE_FILE: &str = "portcullis.db";
 
 pub use ca_keys::StoredKeys;
 pub use clock::SystemClock;
-pub use config::{Config, ConfigError, Settings, is_plain_http};
+pub use config::{
+    CaConfig, CaSettings, Config, ConfigError, Settings, TokenChoice, TokenConfig, TokenSettings,
+    is_plain_http,
+};
 pub use init::{Init, InitError, Initialised, SAMPLE_CONFIG, SAMPLE_POLICY, init};
 use own_certificate::OwnCertificate;
 pub use own_certificate::OwnCertificateError;
+pub use passphrase::{Passphrase, PassphraseError, PassphraseSource};
 pub use serve::{ServeError, Server, read_settings, serve};
-pub use state_dir::{StateDir, StateError, read_passphrase};
+pub use state_dir::{StateDir, StateError};
 use trust::{anchors, keep_trust_current};

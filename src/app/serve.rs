@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ConfigError, OwnCertificate, OwnCertificateError, STORE_FILE, Settings, StateDir, StateError,
-    StoredKeys, anchors, keep_trust_current, read_passphrase,
+    ConfigError, OwnCertificate, OwnCertificateError, PassphraseError, STORE_FILE, Settings,
+    StateDir, StateError, StoredKeys, anchors, keep_trust_current,
 };
 use crate::{
     acme::{self, AcmeState},
@@ -117,9 +117,10 @@ impl Materials {
         now: Timestamp,
     ) -> Result<Self, ServeError> {
         let passphrase = settings
-            .passphrase_file
-            .as_deref()
-            .map(read_passphrase)
+            .ca
+            .passphrase
+            .as_ref()
+            .map(|source| source.read("passphrase of the CA keys"))
             .transpose()?;
         let ca_keys = Arc::new(StoredKeys::new(state.clone(), passphrase));
         ca_keys.check()?;
@@ -397,6 +398,9 @@ pub enum ServeError {
     /// A file of the state directory.
     #[error(transparent)]
     State(#[from] StateError),
+    /// What opens the CA keys.
+    #[error("the passphrase of the CA keys: {0}")]
+    Passphrase(#[from] PassphraseError),
     /// A port.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -433,6 +437,7 @@ impl ServeError {
         match self {
             Self::Config(_) | Self::Policy { .. } => 64,
             Self::State(_)
+            | Self::Passphrase(_)
             | Self::Bind(_)
             | Self::Socket(_)
             | Self::StoreMissing(_)

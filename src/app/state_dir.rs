@@ -230,25 +230,6 @@ impl StateDir {
     }
 }
 
-/// Reads a passphrase: the first line of a file.
-///
-/// # Errors
-/// [`StateError`] names the file.
-pub fn read_passphrase(path: &Path) -> Result<Zeroizing<Vec<u8>>, StateError> {
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(|error| StateError::Io {
-        path: path.to_owned(),
-        error,
-    })?);
-    let line = text.lines().next().unwrap_or_default();
-    if line.is_empty() {
-        return Err(StateError::Damaged {
-            path: path.to_owned(),
-            what: "its first line, the passphrase, is empty",
-        });
-    }
-    Ok(Zeroizing::new(line.as_bytes().to_vec()))
-}
-
 /// What is wrong with a file of the state directory.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {

@@ -1,13 +1,13 @@
 //! `portcullis init`.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use portcullis_ca::key::KeyAlgorithm;
 use serde_json::json;
 
-use super::{Failure, Outcome, block_on, output};
+use super::{Failure, Outcome, block_on, output, passphrase::PassphraseArgs};
 use crate::{
-    app::{Init, StateDir, SystemClock, init, is_plain_http, read_passphrase},
+    app::{Init, StateDir, SystemClock, init, is_plain_http},
     domain::{Clock, TrustDomain},
 };
 
@@ -20,9 +20,8 @@ pub(super) struct InitArgs {
     /// The algorithm of the CA keys: p256, p384 or ed25519
     #[arg(long, default_value = "p256", value_name = "ALGORITHM")]
     key_type: KeyAlgorithm,
-    /// Seal the CA keys with the passphrase in the first line of this file
-    #[arg(long, value_name = "FILE")]
-    passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
     /// Where everybody will fetch revocation lists; it is written into certificates
     #[arg(long, default_value = "http://127.0.0.1:8445", value_name = "URL")]
     public_url: String,
@@ -30,12 +29,11 @@ pub(super) struct InitArgs {
 
 pub(super) fn run(args: &InitArgs, state: &StateDir, as_json: bool) -> Outcome {
     let passphrase = args
-        .passphrase_file
-        .as_ref()
-        .map(|file| {
-            let phrase = read_passphrase(file).map_err(Failure::new)?;
-            let file = fs::canonicalize(file).map_err(Failure::new)?;
-            Ok((file.display().to_string(), phrase))
+        .passphrase
+        .source()?
+        .map(|source| {
+            let phrase = source.read_new("passphrase of the CA keys");
+            phrase.map(|phrase| (source, phrase)).map_err(Failure::new)
         })
         .transpose()?;
     if !is_plain_http(&args.public_url) {

@@ -24,6 +24,7 @@ mod init;
 mod invite;
 mod key;
 mod output;
+mod passphrase;
 mod policy;
 mod serve;
 pub mod verify;

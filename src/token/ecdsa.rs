@@ -1,6 +1,6 @@
 //! ECDSA signatures: a token gives r and s side by side, certificates want DER (RFC 3279 section 2.2.3).
 
-use super::public_key::{sequence, tagged};
+use super::public_key::tagged;
 
 /// Ecdsa-Sig-Value of a token's signature over a curve with scalars of `size` octets. None where it isn't one.
 pub(super) fn to_der(signature: &[u8], size: usize) -> Option<Vec<u8>> {
@@ -8,7 +8,7 @@ pub(super) fn to_der(signature: &[u8], size: usize) -> Option<Vec<u8>> {
         return None;
     }
     let (r, s) = signature.split_at(size);
-    Some(sequence(&[integer(r)?, integer(s)?].concat()))
+    Some(tagged(0x30, &[integer(r)?, integer(s)?].concat()))
 }
 
 /// A positive INTEGER in its shortest form; zero is no part of a signature.
@@ -43,7 +43,11 @@ mod tests {
                 &[0x30, 13, 2, 5, 0, 0xff, 0, 0, 1, 2, 4, 1, 0, 0, 0],
             ),
         ] {
-            assert_eq!(to_der(&raw(r, s), 4).as_deref(), Some(wanted), "{r:?} {s:?}");
+            assert_eq!(
+                to_der(&raw(r, s), 4).as_deref(),
+                Some(wanted),
+                "{r:?} {s:?}"
+            );
         }
         assert_eq!(to_der(&raw(&[0], &[1]), 4), None);
         assert_eq!(to_der(&[1; 7], 4), None);

@@ -47,7 +47,9 @@ pub enum TokenError {
         slots: String,
     },
     /// The token wants a PIN, and none is configured.
-    #[error("{token} wants a PIN: say where it is by ca.token.pin_file, pin_credential, pin_env or pin_prompt")]
+    #[error(
+        "{token} wants a PIN: say where it is by ca.token.pin_file, pin_credential, pin_env or pin_prompt"
+    )]
     PinNeeded {
         /// Which token.
         token: String,
@@ -61,7 +63,9 @@ pub enum TokenError {
         message: String,
     },
     /// The PIN is wrong.
-    #[error("{token} refuses the PIN; {tries}. It will not be tried again: mend what ca.token.pin_… names")]
+    #[error(
+        "{token} refuses the PIN; {tries}. It will not be tried again: mend what ca.token.pin_… names"
+    )]
     PinRefused {
         /// Which token.
         token: String,
@@ -87,13 +91,17 @@ pub enum TokenError {
         token: String,
     },
     /// The token is locked.
-    #[error("{token} is locked: no tries are left. Its security officer can unlock it (pkcs11-tool --init-pin)")]
+    #[error(
+        "{token} is locked: no tries are left. Its security officer can unlock it (pkcs11-tool --init-pin)"
+    )]
     PinLocked {
         /// Which token.
         token: String,
     },
     /// The token has no such key.
-    #[error("{token} has no private key labelled {label:?}: restore it, or use the token that has it")]
+    #[error(
+        "{token} has no private key labelled {label:?}: restore it, or use the token that has it"
+    )]
     NoKey {
         /// Which token.
         token: String,
@@ -101,7 +109,9 @@ pub enum TokenError {
         label: String,
     },
     /// Several keys have the label.
-    #[error("{token} has {count} private keys labelled {label:?}; a key must be the only one with its label")]
+    #[error(
+        "{token} has {count} private keys labelled {label:?}; a key must be the only one with its label"
+    )]
     SeveralKeys {
         /// Which token.
         token: String,
@@ -119,7 +129,9 @@ pub enum TokenError {
         label: String,
     },
     /// The key with the label is not the one that it should be.
-    #[error("{token} has another key labelled {label:?} than the one of the certificate; restore the right one")]
+    #[error(
+        "{token} has another key labelled {label:?} than the one of the certificate; restore the right one"
+    )]
     OtherKey {
         /// Which token.
         token: String,
@@ -169,7 +181,9 @@ pub enum TokenError {
         seconds: u64,
     },
     /// Too many signatures wait.
-    #[error("{token} is behind: {waiting} signatures wait already; it needs more ca.token.sessions, or less work")]
+    #[error(
+        "{token} is behind: {waiting} signatures wait already; it needs more ca.token.sessions, or less work"
+    )]
     Busy {
         /// Which token.
         token: String,

@@ -2,10 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use aws_lc_rs::digest;
-use portcullis_ca::key::{KeyAlgorithm, PublicKey, Signature, Signer, SignerError};
+use portcullis_ca::key::{PublicKey, Signature, Signer, SignerError};
 
-use super::{TokenError, ecdsa, pool::Pool};
+use super::{TokenError, mechanism::Kind, pool::Pool};
 
 /// A private key that stays in its token.
 pub struct TokenKey {
@@ -31,24 +30,17 @@ impl TokenKey {
 
     async fn sign_there(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
         let algorithm = self.public_key.algorithm();
-        let hashed = |hash| digest::digest(hash, message).as_ref().to_vec();
-        let input = match algorithm {
-            KeyAlgorithm::P256 => hashed(&digest::SHA256),
-            KeyAlgorithm::P384 => hashed(&digest::SHA384),
-            KeyAlgorithm::Ed25519 => message.to_vec(),
-        };
+        let kind = Kind::of(algorithm).ok_or_else(|| self.pool.unsupported(algorithm))?;
+        let input = kind.input(message);
         let (label, public_key) = (Arc::clone(&self.label), self.public_key.clone());
-        let signature = self
+        let output = self
             .pool
-            .run(move |worker| worker.sign(&label, &public_key, &input))
+            .run(move |worker| worker.sign(&label, &public_key, kind, &input))
             .await?;
-        let size = match algorithm {
-            KeyAlgorithm::P256 => 32,
-            KeyAlgorithm::P384 => 48,
-            KeyAlgorithm::Ed25519 => return Ok(signature),
-        };
-        ecdsa::to_der(&signature, size)
-            .ok_or_else(|| self.pool.failed("what it gave back is no ECDSA signature"))
+        kind.signature(output).ok_or_else(|| {
+            self.pool
+                .failed("what it gave back is no signature of its algorithm")
+        })
     }
 }
 

@@ -10,7 +10,7 @@
 //! the process behind the module dead) the call ends with an error that says so; the next call opens everything anew, so
 //! that it works again as soon as the token is back. A PIN that was refused is never tried again.
 //!
-//! To add a kind of key: [`mechanism`] and [`public_key`].
+//! To add a kind of key: [`mechanism`], and [`public_key`] to read it.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -31,6 +31,7 @@ pub use key::TokenKey;
 pub use pin::{PinSource, TriesLeft};
 
 use connection::Connection;
+use mechanism::Kind;
 use pool::Pool;
 
 /// Which token, and how it is used.
@@ -94,10 +95,11 @@ impl Token {
         let mut id = vec![0; 16];
         aws_lc_rs::rand::fill(&mut id)
             .map_err(|_| self.pool.failed("the system's random generator failed"))?;
+        let kind = Kind::of(algorithm).ok_or_else(|| self.pool.unsupported(algorithm))?;
         let wanted = label.to_owned();
         let public_key = self
             .pool
-            .run(move |worker| worker.generate(&wanted, &id, algorithm))
+            .run_slowly(move |worker| worker.generate(&wanted, &id, algorithm, kind))
             .await?;
         Ok(self.key(label, public_key))
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use portcullis_ca::key::KeyAlgorithm;
 use tokio::sync::oneshot;
 
 use super::{TokenError, connection::Connection, worker::Worker};
@@ -60,6 +61,22 @@ impl Pool {
         &self,
         work: impl FnOnce(&mut Worker) -> Result<T, TokenError> + Send + 'static,
     ) -> Result<T, TokenError> {
+        self.run_within(self.timeout, work).await
+    }
+
+    /// The same for what may take longer: an RSA key is found by luck.
+    pub(super) async fn run_slowly<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Worker) -> Result<T, TokenError> + Send + 'static,
+    ) -> Result<T, TokenError> {
+        self.run_within(12 * self.timeout, work).await
+    }
+
+    async fn run_within<T: Send + 'static>(
+        &self,
+        timeout: Duration,
+        work: impl FnOnce(&mut Worker) -> Result<T, TokenError> + Send + 'static,
+    ) -> Result<T, TokenError> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |worker| {
             if !answer.is_closed() {
@@ -79,13 +96,23 @@ impl Pool {
                 return Err(self.failed("its threads have ended"));
             }
         }
-        match tokio::time::timeout(self.timeout, answered).await {
+        match tokio::time::timeout(timeout, answered).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(self.failed("its thread failed")),
             Err(_) => Err(TokenError::Slow {
                 token: self.token.clone(),
-                seconds: self.timeout.as_secs(),
+                seconds: timeout.as_secs(),
             }),
+        }
+    }
+
+    /// It's of no use to ask.
+    pub(super) fn unsupported(&self, algorithm: KeyAlgorithm) -> TokenError {
+        TokenError::Unsupported {
+            token: self.token.clone(),
+            algorithm,
+            message: "keys in tokens are p256, p384, ed25519, rsa2048, rsa3072 or rsa4096"
+                .to_owned(),
         }
     }
 

@@ -13,7 +13,7 @@ use portcullis_ca::key::{KeyAlgorithm, PublicKey};
 use super::{
     TokenError,
     connection::{InUse, Shared, said},
-    mechanism::{key_pair_mechanism, key_parameters, signature_mechanism},
+    mechanism::Kind,
     public_key::read_public_key,
 };
 
@@ -59,11 +59,12 @@ impl Worker {
         })
     }
 
-    /// Signs what the key's algorithm signs: a digest, or for Ed25519 the message.
+    /// Signs with a key that must be this one.
     pub(super) fn sign(
         &mut self,
         label: &str,
         public_key: &PublicKey,
+        kind: Kind,
         input: &[u8],
     ) -> Result<Vec<u8>, TokenError> {
         let token = self.connection.token();
@@ -84,7 +85,7 @@ impl Worker {
                 }
             };
             own.session
-                .sign(&signature_mechanism(algorithm), key, input)
+                .sign(&kind.signature_mechanism(), key, input)
                 .map_err(|error| unsupported(&token, algorithm, error))
         })
     }
@@ -102,6 +103,7 @@ impl Worker {
         label: &str,
         id: &[u8],
         algorithm: KeyAlgorithm,
+        kind: Kind,
     ) -> Result<PublicKey, TokenError> {
         let token = self.connection.token();
         self.in_session(|open, own| {
@@ -118,7 +120,7 @@ impl Worker {
             ];
             let mut public = named.to_vec();
             public.extend([Attribute::Private(false), Attribute::Verify(true)]);
-            public.extend(key_parameters(algorithm));
+            public.extend(kind.key_parameters());
             let mut private = named.to_vec();
             private.extend([
                 Attribute::Private(true),
@@ -128,7 +130,7 @@ impl Worker {
             ]);
             let session = open.session(true)?;
             let made = session
-                .generate_key_pair(&key_pair_mechanism(algorithm), &public, &private)
+                .generate_key_pair(&kind.key_pair_mechanism(), &public, &private)
                 .map_err(|error| unsupported(&token, algorithm, error));
             let read = made.and_then(|(_, key)| read_key(&session, &token, label, key));
             session.close()?;

@@ -143,6 +143,18 @@ fn a_missing_directory_a_wrong_passphrase_and_an_open_key_say_so() {
 
     let (state, phrase) = (dir.path().join("state"), dir.path().join("phrase"));
     fs::write(&phrase, "correct horse\n").expect("written");
+    let open = portcullis(
+        &state,
+        &["init", "--passphrase-file", &phrase.display().to_string()],
+    );
+    assert_eq!(open.status.code(), Some(1));
+    assert!(
+        said(&open).contains("is open to everybody (mode 644)"),
+        "{}",
+        said(&open)
+    );
+    assert!(!state.exists());
+    fs::set_permissions(&phrase, fs::Permissions::from_mode(0o600)).expect("set");
     let phrase_name = phrase.display().to_string();
     let made = portcullis(&state, &["init", "--passphrase-file", &phrase_name]);
     assert!(made.status.success(), "{}", said(&made));
