@@ -28,6 +28,8 @@ struct Meta {
     #[serde(skip_serializing_if = "Option::is_none")]
     website: Option<String>,
     external_account_required: bool,
+    /// Ours: where an account fetches every root that is to be trusted.
+    trust_bundle: String,
 }
 
 /// GET.
@@ -64,6 +66,7 @@ fn directory(state: &AcmeState) -> Directory {
                 ExternalAccount::Optional => false,
                 ExternalAccount::Required => true,
             },
+            trust_bundle: state.urls.trust_bundle(),
         },
     }
 }

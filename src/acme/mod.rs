@@ -1,7 +1,7 @@
 //! RFC 8555 on the wire: it reads and checks signed requests, asks `authority`, and writes the answers. It decides nothing.
 //!
 //! ```text
-//! routes -> signed_request (jws, jwk, nonce, urls) -> directory, account, order, authorization, challenge, certificate
+//! routes -> signed_request (jws, jwk, nonce, urls) -> directory, account, order, authorization, challenge, certificate, trust_bundle
 //!                                                       |                                     `-> http01
 //!                                                       `-> authority
 //! ```
@@ -31,6 +31,7 @@ pub mod routes;
 pub mod signature_algorithm;
 pub mod signed_request;
 pub mod state;
+pub mod trust_bundle;
 pub mod urls;
 
 pub use config::{AcmeConfig, AcmeConfigError, AcmeSettings};

@@ -19,6 +19,7 @@ use super::{
     order,
     problem::Problem,
     state::AcmeState,
+    trust_bundle,
 };
 
 /// The ACME server, to be served behind TLS. All its paths begin with `/acme/`. It also takes up the validations that
@@ -51,6 +52,7 @@ pub fn router(state: AcmeState) -> Router {
         )
         .route("/acme/certificate/{serial}", post(certificate::read))
         .route("/acme/revoke-cert", post(certificate::revoke))
+        .route("/acme/trust-bundle", post(trust_bundle::read))
         .route("/acme/{*rest}", any(no_such_resource))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(

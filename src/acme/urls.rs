@@ -63,6 +63,12 @@ impl Urls {
         format!("{}/acme/revoke-cert", self.base)
     }
 
+    /// The trust bundle.
+    #[must_use]
+    pub fn trust_bundle(&self) -> String {
+        format!("{}/acme/trust-bundle", self.base)
+    }
+
     /// An account; it is its `kid`.
     #[must_use]
     pub fn account(&self, account: &AccountId) -> String {

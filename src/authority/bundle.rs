@@ -1,8 +1,8 @@
 //! The trust bundle on its way to devices: who has fetched it, and how many have not.
 
-use super::{Authority, AuthorityError};
+use super::{Authority, AuthorityError, TrustBundle};
 use crate::{
-    domain::{id::AccountId, principal::Principal},
+    domain::{account::Account, principal::Principal},
     store::BundleReadiness,
 };
 
@@ -56,25 +56,23 @@ impl Authority {
         })
     }
 
-    /// Remembers that an account's principal has fetched the trust bundle as it is now. An account without an enrolment
-    /// stands for nobody.
+    /// The trust bundle as it is now, for an account; that its principal has fetched it is remembered. An account without
+    /// an enrolment, or whose enrolment has ended, stands for nobody.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn record_bundle_fetch(&self, account: &AccountId) -> Result<(), AuthorityError> {
-        let bundle = self.issuers().bundle().id();
-        let Some(account) = self.store().account(account).await? else {
-            return Ok(());
+    pub async fn fetch_bundle(&self, account: &Account) -> Result<TrustBundle, AuthorityError> {
+        let bundle = self.issuers().bundle();
+        let enrolment = match &account.enrolment {
+            Some(id) => self.store().enrolment(id).await?,
+            None => None,
         };
-        let Some(enrolment) = &account.enrolment else {
-            return Ok(());
-        };
-        if let Some(enrolment) = self.store().enrolment(enrolment).await? {
+        if let Some(enrolment) = enrolment.filter(|enrolment| enrolment.check_active().is_ok()) {
             let holder = enrolment.principal.to_string();
             self.store()
-                .record_bundle_holder(holder, bundle, self.now())
+                .record_bundle_holder(holder, bundle.id(), self.now())
                 .await?;
         }
-        Ok(())
+        Ok(bundle)
     }
 }

@@ -12,4 +12,5 @@ mod nonce;
 mod order;
 mod requests;
 mod server;
+mod trust_bundle;
 mod web_server;

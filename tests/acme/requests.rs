@@ -363,6 +363,7 @@ async fn resources_are_not_read_with_get() {
         client.url("new-account"),
         client.url("new-order"),
         client.url("revoke-cert"),
+        client.url("trust-bundle"),
     ] {
         for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE] {
             let reply = send(method.clone(), &url, None, Vec::new()).await;
@@ -395,7 +396,7 @@ async fn the_directory_names_every_resource_and_is_read_in_both_ways() {
         "newAccount": client.url("new-account"),
         "newOrder": client.url("new-order"),
         "revokeCert": client.url("revoke-cert"),
-        "meta": {"externalAccountRequired": false},
+        "meta": {"externalAccountRequired": false, "trustBundle": client.url("trust-bundle")},
     });
     let reply = send(Method::GET, &url, None, Vec::new()).await;
     assert_eq!(

@@ -114,7 +114,9 @@ pub(super) fn put_holder(
     connection
         .prepare_cached(
             "INSERT INTO bundle_holders (holder, bundle, fetched_at) VALUES (?, ?, ?)
-             ON CONFLICT (holder) DO UPDATE SET bundle = excluded.bundle, fetched_at = excluded.fetched_at",
+             ON CONFLICT (holder) DO UPDATE SET bundle = excluded.bundle, fetched_at = excluded.fetched_at
+             -- Every device asks a few times a day: what is known already dirties no page, so it costs no sync.
+             WHERE bundle <> excluded.bundle",
         )
         .and_then(|mut put| put.execute(params![holder, bundle, at.unix_millis()]))
         .map(drop)
