@@ -7,10 +7,10 @@ use portcullis_ca::key::KeyAlgorithm;
 use serde_json::json;
 use zeroize::Zeroize;
 
-use super::{Failure, Outcome, client::Client, output};
+use super::{Failure, Outcome, client::Client, output, passphrase::PassphraseArgs};
 use crate::{
     api::issuer::{Install, NewIssuer, Rotate, ShownBundle, ShownIssuer, Start, TakeIn},
-    app::{StateDir, read_passphrase},
+    app::StateDir,
     domain::issuer::{IssuerRole, IssuerState},
 };
 
@@ -115,9 +115,8 @@ pub(super) struct ImportArgs {
     /// Its private key (PKCS#8 in PEM); a root can do without
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// The passphrase of the key is the first line of this file
-    #[arg(long, value_name = "FILE", requires = "key")]
-    passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
     /// Issue this profile only; may be given several times
     #[arg(long, value_name = "PROFILE")]
     profile: Vec<String>,
@@ -226,10 +225,13 @@ fn new_issuer(args: CreateArgs) -> Result<NewIssuer, Failure> {
 
 fn import(client: &Client, args: ImportArgs, as_json: bool) -> Outcome {
     let passphrase = args
-        .passphrase_file
-        .as_deref()
-        .map(|file| {
-            let mut octets = read_passphrase(file).map_err(Failure::new)?.to_vec();
+        .passphrase
+        .source()?
+        .map(|source| {
+            let phrase = source
+                .read("passphrase of the CA key")
+                .map_err(Failure::new)?;
+            let mut octets = phrase.to_vec();
             let text = String::from_utf8(octets.clone());
             octets.zeroize();
             text.map_err(|_| Failure::usage("the passphrase is not UTF-8"))

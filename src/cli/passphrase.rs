@@ -9,7 +9,7 @@ use crate::app::PassphraseSource;
 /// Where the passphrase of CA keys comes from. At most one may be given.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct PassphraseArgs {
-    /// Seal the CA keys with the passphrase in the first line of this file
+    /// The passphrase of the CA keys is the first line of this file
     #[arg(long, value_name = "FILE", group = "passphrase")]
     passphrase_file: Option<PathBuf>,
     /// Take it from this systemd credential instead
@@ -26,7 +26,7 @@ pub(super) struct PassphraseArgs {
 /// Where the PIN of a token comes from. At most one may be given.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct PinArgs {
-    /// Log in to the token with the PIN in the first line of this file
+    /// The PIN of the token is the first line of this file
     #[arg(long, value_name = "FILE", group = "pin")]
     pin_file: Option<PathBuf>,
     /// Take it from this systemd credential instead
