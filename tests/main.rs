@@ -8,6 +8,7 @@
 
 mod acme;
 mod agent;
+mod ca;
 mod cli;
 mod domain;
 mod durability;

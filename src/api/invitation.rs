@@ -115,16 +115,12 @@ fn token_identifier(identifier: &Identifier) -> TokenIdentifier {
     }
 }
 
-/// SHA-256 of the root certificate's DER, by which an agent knows the server.
+/// SHA-256 of the root certificate above this server's own, by which an agent knows the server.
 fn root_sha256(state: &SharedState) -> Result<[u8; 32], Problem> {
     use aws_lc_rs::digest;
     let issuers = state.authority.issuers();
-    let bundle = issuers.bundle();
-    let root = bundle
-        .certificates
-        .first()
-        .ok_or_else(|| Problem::internal("there is no root"))?;
+    let root = issuers.anchor(issuers.issuing("server")?);
     let mut sha256 = [0; 32];
-    sha256.copy_from_slice(digest::digest(&digest::SHA256, root).as_ref());
+    sha256.copy_from_slice(digest::digest(&digest::SHA256, &root).as_ref());
     Ok(sha256)
 }

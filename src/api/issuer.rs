@@ -58,7 +58,7 @@ pub struct ShownIssuer {
     pub not_before: Option<Timestamp>,
     /// The last.
     pub not_after: Option<Timestamp>,
-    /// Its certificate and those above it as PEM; only where one is shown.
+    /// Its certificate, those above it, and for a root those that cross-sign it, as PEM; only where one is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pem: Option<String>,
     /// The request that waits to be signed, as PEM; only where one is shown.
@@ -191,13 +191,13 @@ pub(super) async fn show(
     }
     let issuer = issuers.named(&name)?;
     let mut shown = ShownIssuer::of(&issuer.record, &state);
-    shown.pem = Some(
-        issuers
-            .chain_with_roots(issuer)
-            .iter()
-            .map(|der| to_pem(der))
-            .collect(),
-    );
+    let mut pem: String = issuers
+        .chain_with_roots(issuer)
+        .iter()
+        .map(|der| to_pem(der))
+        .collect();
+    pem.extend(issuer.record.cross.iter().map(|cross| to_pem(&cross.der)));
+    shown.pem = Some(pem);
     Ok(Json(shown))
 }
 

@@ -258,6 +258,16 @@ impl IssuerSet {
         chain
     }
 
+    /// The root that an issuer stands below, DER; a root stands below itself.
+    #[must_use]
+    pub fn anchor(&self, issuer: &Issuer) -> Vec<u8> {
+        let above = issuer.record.above.last().map(|der| der.0.clone());
+        match self.parent(issuer) {
+            Some(root) => root.certificate.der().to_vec(),
+            None => above.unwrap_or_else(|| issuer.certificate.der().to_vec()),
+        }
+    }
+
     fn parent(&self, issuer: &Issuer) -> Option<&Arc<Issuer>> {
         let KeyId(id) = issuer.record.parent?;
         self.by_id(&id)

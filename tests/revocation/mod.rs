@@ -10,13 +10,13 @@ use std::{
 
 use crate::support::{AGENT, PORTCULLIS, Server, eventually};
 
-const DEVICE: &str = "device:fra/sensor-42";
+pub const DEVICE: &str = "device:fra/sensor-42";
 
 /// The demo's upstream: it echoes what it hears, and with `?watch` goes on for ever.
-struct Upstream(Child, SocketAddr);
+pub struct Upstream(Child, SocketAddr);
 
 impl Upstream {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let address = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
             .expect("a free port");
@@ -38,12 +38,12 @@ impl Drop for Upstream {
     }
 }
 
-fn server(upstream: &Upstream, config: &str) -> Server {
+pub fn server(upstream: &Upstream, config: &str) -> Server {
     let policy = portcullis::app::SAMPLE_POLICY.replace("127.0.0.1:9000", &upstream.1.to_string());
     Server::builder().policy(&policy).config(config).start()
 }
 
-fn curl(server: &Server, device: &Path, more: &[&str], path: &str) -> Command {
+pub fn curl(server: &Server, device: &Path, more: &[&str], path: &str) -> Command {
     let mut command = Command::new("curl");
     command
         .args(["-sS", "--max-time", "60", "-N"])
@@ -62,7 +62,7 @@ fn curl(server: &Server, device: &Path, more: &[&str], path: &str) -> Command {
     command
 }
 
-fn status(output: &Output) -> String {
+pub fn status(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stdout);
     text.get(text.len().saturating_sub(3)..)
         .unwrap_or_default()

@@ -62,7 +62,10 @@ impl Authority {
             })
             .await?;
         // What is new has its lists before anybody asks for them.
-        self.publish_due_lists().await?;
+        if let Err(error) = self.publish_due_lists().await {
+            // The change is made; the job that keeps the lists current tries again.
+            tracing::error!(alarm = "list", %error, "a revocation list could not be published");
+        }
         Ok(epoch)
     }
 
