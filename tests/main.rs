@@ -13,6 +13,7 @@ mod cli;
 mod domain;
 mod durability;
 mod gate;
+mod keeping;
 mod peers;
 mod repo;
 mod revocation;

@@ -16,6 +16,7 @@ pub mod certificate;
 pub mod invitation;
 pub mod issuer;
 pub mod list;
+mod moment;
 pub mod policy;
 mod problem;
 pub mod routes;

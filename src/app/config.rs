@@ -18,6 +18,7 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 use url::Url;
 
+use super::{StoreConfig, StoreSettings};
 use crate::{
     acme::{AcmeConfig, AcmeSettings},
     authority::{ListSchedule, OcspSchedule, Profiles},
@@ -46,6 +47,8 @@ pub struct Config {
     pub lists: ListsConfig,
     /// `[ocsp]`.
     pub ocsp: OcspConfig,
+    /// `[store]`.
+    pub store: StoreConfig,
     /// `[server]`: the HTTPS front of the ACME server, and the names in this process's own certificate.
     pub server: ServerConfig,
     /// `[status]`: plain HTTP for lists and issuer certificates.
@@ -137,6 +140,7 @@ impl Default for Config {
             profiles: ProfilesConfig::default(),
             lists: ListsConfig::default(),
             ocsp: OcspConfig::default(),
+            store: StoreConfig::default(),
             server: ServerConfig::default(),
             status: StatusConfig::default(),
             gate: GateConfig::default(),
@@ -191,6 +195,8 @@ pub struct Settings {
     pub list_schedule: ListSchedule,
     /// How long OCSP answers are good for.
     pub ocsp_schedule: OcspSchedule,
+    /// What is kept, and where the high-water mark is.
+    pub store: StoreSettings,
     /// Where the HTTPS front listens.
     pub server_listen: SocketAddr,
     /// How clients reach it.
@@ -314,6 +320,10 @@ impl Config {
             list_schedule: list_schedule(&self.lists, source)?,
             ocsp_schedule: ocsp_schedule(&self.ocsp, source)?,
             ca: self.ca.check(source, state_dir)?,
+            store: self
+                .store
+                .checked(state_dir)
+                .map_err(|(key, error)| source.fault(&format!("store.{key}"), error))?,
             server_limits: self
                 .server
                 .limits
@@ -556,6 +566,11 @@ mod tests {
             ),
             ("[lists]\nlife = \"1s\"", "line 2, column 1", "1 minute"),
             ("[ocsp]\nlife = \"3d\"", "line 2, column 1", "2 days"),
+            (
+                "[store]\nkeep_expired = \"5m\"",
+                "line 2, column 1",
+                "at least an hour",
+            ),
             ("[gate]\nlisten = \"x\"", "line 2, column 1", "gate.listen"),
             (
                 "[status.limits]\nconnections = 0",

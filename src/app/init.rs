@@ -9,11 +9,14 @@ use portcullis_ca::{
 };
 use zeroize::Zeroizing;
 
-use super::{Passphrase, PassphraseSource, STORE_FILE, StateDir, StateError};
+use super::{
+    MARK_FILE, MarkFileError, Passphrase, PassphraseSource, STORE_FILE, StateDir, StateError,
+    write_mark,
+};
 use crate::{
-    authority::{Founding, ListSchedule, found, issuer_certificate_url, list_url},
-    domain::{Timestamp, TrustDomain, issuer::KeyPlace},
-    store::{StoreError, sqlite::SqliteStore},
+    authority::{Founding, ListSchedule, Secrets, found, issuer_certificate_url, list_url},
+    domain::{Timestamp, TrustDomain, high_water::HighWaterMark, issuer::KeyPlace},
+    store::{AuditTrail, StoreError, sqlite::SqliteStore},
 };
 
 /// The sample configuration, every key with its default and what it is for.
@@ -113,6 +116,13 @@ pub async fn init(state: &StateDir, init: &Init, now: Timestamp) -> Result<Initi
     found(&store, founding, now)
         .await
         .map_err(|error| InitError::Crypto(error.to_string()))?;
+    // From the first moment on: a start without it is refused once there is anything in the store.
+    let mark = HighWaterMark {
+        at: now,
+        level: store.water_level().await?,
+    };
+    let mark_key = Secrets::from_seed(&seed).mark_key;
+    write_mark(&state.file(MARK_FILE), &mark_key, &mark)?;
     drop(store);
     // Last, so that an interrupted init is not taken for an authority.
     state.write_new("portcullis.toml", 0o644, configuration(init).as_bytes())?;
@@ -274,6 +284,9 @@ pub enum InitError {
     /// The store can't be made.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The high-water mark can't be written.
+    #[error(transparent)]
+    Mark(#[from] MarkFileError),
     /// A key or a certificate can't be made.
     #[error("{0}")]
     Crypto(String),

@@ -1,28 +1,36 @@
 //! Configuration to running process; the only wiring, and the only one that names a backend of the store.
 
+mod audit;
 mod ca_keys;
 mod clock;
 mod config;
+mod high_water;
 mod init;
 mod own_certificate;
 mod passphrase;
 mod serve;
 mod state_dir;
+mod store_config;
 mod trust;
 
 /// The store's file in a state directory.
 const STORE_FILE: &str = "portcullis.db";
+/// The high-water mark's file in a state directory, where the configuration names no other.
+const MARK_FILE: &str = "high-water";
 
+pub use audit::{VerifiedTrail, audit_key, verify_audit};
 pub use ca_keys::StoredKeys;
 pub use clock::SystemClock;
 pub use config::{
     CaConfig, CaSettings, Config, ConfigError, Settings, TokenChoice, TokenConfig, TokenSettings,
     is_plain_http,
 };
+pub use high_water::{MarkFileError, read_mark, write_mark};
 pub use init::{Init, InitError, Initialised, SAMPLE_CONFIG, SAMPLE_POLICY, init};
 use own_certificate::OwnCertificate;
 pub use own_certificate::OwnCertificateError;
 pub use passphrase::{Passphrase, PassphraseError, PassphraseSource};
 pub use serve::{ServeError, Server, read_settings, serve};
 pub use state_dir::{StateDir, StateError};
+pub use store_config::{StoreConfig, StoreSettings};
 use trust::{anchors, keep_trust_current};

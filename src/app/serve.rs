@@ -13,8 +13,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ConfigError, OwnCertificate, OwnCertificateError, PassphraseError, STORE_FILE, Settings,
-    StateDir, StateError, StoredKeys, anchors, keep_trust_current,
+    ConfigError, MarkFileError, OwnCertificate, OwnCertificateError, PassphraseError, STORE_FILE,
+    Settings, StateDir, StateError, StoredKeys, anchors,
+    high_water::{check_mark, close_high_water, find_mark, keep_high_water, move_mark},
+    keep_trust_current,
 };
 use crate::{
     acme::{self, AcmeState},
@@ -24,6 +26,7 @@ use crate::{
     },
     domain::{
         Clock, Principal, Timestamp,
+        high_water::HighWaterMark,
         issuer::{KeyId, KeyPlace},
         policy::{Policy, PolicyContext},
     },
@@ -33,7 +36,10 @@ use crate::{
         TlsSettings, UnixSocket, bind, serve_plain, serve_tls, serve_unix, unix::UnixSocketError,
     },
     status,
-    store::{Issuers, Policies, Store, StoreError, sqlite::SqliteStore},
+    store::{
+        AuditTrail, Issuers, Policies, Store, StoreError,
+        sqlite::{SqliteReader, SqliteStore},
+    },
 };
 
 /// A server that is up.
@@ -135,7 +141,27 @@ impl Materials {
         if !store.exists() {
             return Err(ServeError::StoreMissing(store));
         }
+        // Before it is brought up to date: versions before this one kept no mark.
+        let marks = SqliteReader::has_a_mark(&store)?;
         let store = SqliteStore::open(&store)?;
+        let secrets = Secrets::from_seed(&*state.seed()?);
+        let path = &settings.store.high_water_mark;
+        let mark = find_mark(state, path, &secrets.mark_key)?;
+        let hash = match &mark {
+            Some(mark) => store.audit_hash(mark.level.audit_number).await?,
+            None => None,
+        };
+        let level = store.water_level().await?;
+        if mark.is_some() || marks {
+            check_mark(path, &settings.trust_domain, mark.as_ref(), &level, hash)?;
+        }
+        // Whatever is changed from here on, there is a mark where it belongs.
+        move_mark(
+            state,
+            path,
+            &secrets.mark_key,
+            &HighWaterMark { at: now, level },
+        )?;
         if store.issuers().await?.is_empty() {
             adopt(state, settings, &store, now).await?;
         }
@@ -151,7 +177,7 @@ impl Materials {
         Ok(Self {
             store: Arc::new(store),
             ca_keys,
-            secrets: Secrets::from_seed(&*state.seed()?),
+            secrets,
             policy_context,
             first_policy,
         })
@@ -269,6 +295,7 @@ impl Server {
         let gate = tokio::task::spawn_blocking(move || self.gate.shutdown());
         while self.tasks.join_next().await.is_some() {}
         let _ = gate.await;
+        close_high_water(&self.authority, &self.settings.store.high_water_mark).await;
     }
 
     fn spawn_fronts(
@@ -338,6 +365,9 @@ impl Server {
         self.spawn_job(async move { keep_trust_current(&authority, &anchors, &state).await });
         let authority = self.authority.clone();
         self.spawn_job(async move { keep_pruned(&authority).await });
+        let authority = self.authority.clone();
+        let mark = self.settings.store.high_water_mark.clone();
+        self.spawn_job(async move { keep_high_water(&authority, &mark).await });
     }
 
     /// Runs a job until the server ends.
@@ -413,6 +443,9 @@ pub enum ServeError {
     /// The store.
     #[error("portcullis.db: {0}")]
     Store(#[from] StoreError),
+    /// The high-water mark, or a database that is behind it.
+    #[error(transparent)]
+    Mark(#[from] MarkFileError),
     /// The authority.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -442,6 +475,7 @@ impl ServeError {
             | Self::Socket(_)
             | Self::StoreMissing(_)
             | Self::Store(_)
+            | Self::Mark(_)
             | Self::Authority(_)
             | Self::Gate(_)
             | Self::Anchor(_)

@@ -9,6 +9,7 @@
 //! keys/intermediate.key
 //! keys/seed           32 octets, hexadecimal: API keys' pepper and bindings' MAC keys come from it
 //! portcullis.db       the store
+//! high-water          how far the store has come, unless the configuration puts it elsewhere
 //! admin.sock          the admin API, while the server runs
 //! ```
 

@@ -23,6 +23,7 @@ use crate::{
 
 mod account;
 mod api_key;
+mod audit;
 mod bundle;
 pub mod ca;
 mod ca_key;

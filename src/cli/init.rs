@@ -54,6 +54,7 @@ pub(super) fn run(args: &InitArgs, state: &StateDir, as_json: bool) -> Outcome {
                 crate::app::InitError::Exists(_) => Failure::usage(error),
                 crate::app::InitError::State(_)
                 | crate::app::InitError::Store(_)
+                | crate::app::InitError::Mark(_)
                 | crate::app::InitError::Crypto(_) => Failure::new(error),
             },
         )?;

@@ -6,6 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{Timestamp, principal::Principal};
 
+mod checkpoint;
+mod verification;
+
+pub use checkpoint::{AuditKey, AuditPublicKey, Checkpoint, InvalidAuditKey};
+pub use verification::{
+    KeptCheckpoint, KeptEntry, TrailFault, TrailSummary, TrailVerification, Witness,
+};
+
 /// Who changes something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -87,34 +95,46 @@ impl AuditEntry {
     /// that no two entries give the same octets.
     #[must_use]
     pub fn hash_after(&self, previous: &[u8; 32]) -> [u8; 32] {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(previous);
-        context.update(&self.number.to_be_bytes());
-        context.update(&self.at.unix_millis().to_be_bytes());
-        for field in [&self.actor, &self.action, &self.subject, &self.detail] {
-            context.update(&(field.len() as u64).to_be_bytes());
-            context.update(field.as_bytes());
-        }
-        let mut hash = [0; 32];
-        hash.copy_from_slice(context.finish().as_ref());
-        hash
+        let fields = [&self.actor, &self.action, &self.subject, &self.detail];
+        link(
+            previous,
+            self.number.to_be_bytes(),
+            self.at.unix_millis(),
+            fields.map(String::as_bytes),
+        )
     }
+}
+
+/// The hash of an entry after the one before it.
+fn link(previous: &[u8; 32], number: [u8; 8], at: i64, fields: [&[u8]; 4]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(previous);
+    context.update(&number);
+    context.update(&at.to_be_bytes());
+    for field in fields {
+        context.update(&(field.len() as u64).to_be_bytes());
+        context.update(field);
+    }
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
 }
 
 /// The hash before the first entry.
 pub const BEFORE_THE_FIRST: [u8; 32] = [0; 32];
 
-mod hash {
+/// A hash as hexadecimal text.
+pub(super) mod hash {
     use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(in crate::domain) fn serialize<S: Serializer>(
         hash: &[u8; 32],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&hex::encode(hash))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::domain) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<[u8; 32], D::Error> {
         let text = String::deserialize(deserializer)?;

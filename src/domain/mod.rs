@@ -13,6 +13,7 @@ pub mod duration;
 pub mod enrolment;
 pub mod event;
 mod grammar;
+pub mod high_water;
 pub mod id;
 pub mod identifier;
 pub mod invitation;

@@ -8,7 +8,7 @@ use crate::domain::{
     Timestamp,
     account::Account,
     api_key::{ApiKey, ApiKeyId},
-    audit::AuditDraft,
+    audit::{AuditDraft, Checkpoint},
     authorization::Authorization,
     certificate::CertificateRecord,
     challenge::{ChallengeKind, ValidationFailure},
@@ -125,6 +125,10 @@ pub trait Commands: Send + Sync {
 
     /// Records a list if its number is the next one of its issuer and shard. Refused with `Conflict`.
     fn publish_list(&self, list: PublishedList, audit: AuditDraft) -> Answer<'_, ()>;
+
+    /// Records a checkpoint of the audit trail. It is about the trail, and so the one change without an entry of its own.
+    /// Refused with `Conflict` when it is not the next one, or its entry has another hash.
+    fn checkpoint_audit(&self, checkpoint: Checkpoint) -> Answer<'_, ()>;
 
     /// Deletes orders, authorizations and invitations that ended before `ended_before`, at most `limit` of each. The
     /// answer is how many went.

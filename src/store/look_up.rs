@@ -7,10 +7,11 @@ use crate::domain::{
     Timestamp,
     account::{Account, Thumbprint},
     api_key::{ApiKey, ApiKeyId},
-    audit::AuditEntry,
+    audit::{AuditEntry, Checkpoint},
     authorization::Authorization,
     certificate::{CertificateRecord, CertificateStatus},
     enrolment::Enrolment,
+    high_water::WaterLevel,
     id::{AccountId, AuthorizationId, EnrolmentId, OrderId},
     invitation::{Invitation, InvitationId},
     issuer::IssuerRecord,
@@ -155,10 +156,39 @@ pub struct StoredList {
     pub der: Vec<u8>,
 }
 
-/// The audit trail.
+/// The audit trail, and how far the store has come.
 pub trait AuditTrail: Send + Sync {
-    /// The entries after number `after`, oldest first, at most `limit`.
-    fn audit(&self, after: u64, limit: usize) -> Answer<'_, Vec<AuditEntry>>;
+    /// The entries that a query asks for.
+    fn audit(&self, query: AuditQuery) -> Answer<'_, Vec<AuditEntry>>;
+    /// The last checkpoint.
+    fn last_checkpoint(&self) -> Answer<'_, Option<Checkpoint>>;
+    /// How far the store has come, all of it at one moment.
+    fn water_level(&self) -> Answer<'_, WaterLevel>;
+    /// The hash of the entry with this number.
+    fn audit_hash(&self, number: u64) -> Answer<'_, Option<[u8; 32]>>;
+}
+
+/// Which entries of the audit trail are wanted, and in which order. The default is all of them, oldest first.
+#[derive(Debug, Clone, Default)]
+pub struct AuditQuery {
+    /// By whom, as an entry has it.
+    pub actor: Option<String>,
+    /// Those whose action begins so.
+    pub action: Option<String>,
+    /// About what, as an entry has it.
+    pub subject: Option<String>,
+    /// Not before this moment.
+    pub since: Option<Timestamp>,
+    /// Before this moment.
+    pub until: Option<Timestamp>,
+    /// Those after this number.
+    pub after: Option<u64>,
+    /// Those before this number.
+    pub before: Option<u64>,
+    /// Newest first.
+    pub newest_first: bool,
+    /// At most so many; 0 is all.
+    pub limit: usize,
 }
 
 /// What a node's standing is loaded from.

@@ -16,7 +16,7 @@ pub use command::{
 };
 pub use error::StoreError;
 pub use look_up::{
-    Accounts, ApiKeys, AuditTrail, Authorizations, BundleReadiness, CertificateFilter,
+    Accounts, ApiKeys, AuditQuery, AuditTrail, Authorizations, BundleReadiness, CertificateFilter,
     Certificates, Enrolments, Invitations, Issuers, Lists, Orders, Policies, PolicyRevision,
     Standings, StoredList,
 };

@@ -346,7 +346,8 @@ fn every_change_is_in_the_audit_trail_and_an_edit_shows() {
     server.json(&["key", "revoke", key["id"].as_str().expect("an id")]);
     server.json(&["cert", "revoke", "device:fra/sensor-42"]);
     let entries: Vec<AuditEntry> =
-        serde_json::from_value(server.json(&["audit", "--limit", "1000"])).expect("entries");
+        serde_json::from_value(server.json(&["audit", "list", "--after", "0", "--limit", "1000"]))
+            .expect("entries");
     for action in [
         "policy.apply",
         "crl.publish",

@@ -13,8 +13,8 @@ use portcullis::{
         order::{Order, OrderState},
     },
     store::{
-        Accounts, AuditTrail, Certificates, Commands, CompleteOrder, Lists, NewAccount, Orders,
-        PublishedList, RevokeCertificates, Standings, StoreError, sqlite::SqliteStore,
+        Accounts, AuditQuery, AuditTrail, Certificates, Commands, CompleteOrder, Lists, NewAccount,
+        Orders, PublishedList, RevokeCertificates, Standings, StoreError, sqlite::SqliteStore,
     },
 };
 use portcullis_ca::{
@@ -93,7 +93,7 @@ fn kept() -> Kept {
 }
 
 async fn audit_is_whole(store: &SqliteStore) -> usize {
-    let entries = store.audit(0, 100_000).await.expect("entries");
+    let entries = store.audit(AuditQuery::default()).await.expect("entries");
     let mut previous = BEFORE_THE_FIRST;
     for (index, entry) in entries.iter().enumerate() {
         assert_eq!(entry.number, index as u64 + 1);

@@ -232,6 +232,17 @@ impl Server {
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
+    /// The same for a command that must end with this exit code.
+    pub fn json_of_code(&self, arguments: &[&str], code: i32) -> Value {
+        let output = self.cli(&[&["--json"], arguments].concat());
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}: {output:?}"
+        );
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
     /// The ACME directory.
     pub fn directory_url(&self) -> String {
         format!("https://localhost:{}/acme/directory", self.ports[0].port())

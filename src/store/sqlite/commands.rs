@@ -5,15 +5,15 @@ use rusqlite::params;
 use serde_json::json;
 
 use super::{
-    SqliteStore, account, api_key, authorization, certificate, enrolment, failed, invitation,
-    issuer, list, order, policy, writer::Transaction,
+    SqliteStore, account, api_key, audit, authorization, certificate, enrolment, failed,
+    invitation, issuer, list, order, policy, writer::Transaction,
 };
 use crate::{
     domain::{
         Timestamp,
         account::{Account, AccountStatus},
         api_key::{ApiKey, ApiKeyId},
-        audit::AuditDraft,
+        audit::{AuditDraft, Checkpoint},
         authorization::Authorization,
         certificate::{CertificateRecord, Revocation, ends_enrolment},
         challenge::{ChallengeKind, ValidationFailure},
@@ -328,6 +328,11 @@ impl Commands for SqliteStore {
                 .map_err(failed)?;
             transaction.audit(&audit)
         })
+    }
+
+    fn checkpoint_audit(&self, checkpoint: Checkpoint) -> Answer<'_, ()> {
+        self.writer
+            .write(move |transaction| audit::insert_checkpoint(transaction, &checkpoint))
     }
 
     fn prune(&self, ended_before: Timestamp, limit: usize) -> Answer<'_, usize> {

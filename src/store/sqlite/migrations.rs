@@ -26,6 +26,9 @@ const MIGRATIONS: [(&str, &str); 4] = [
     ),
 ];
 
+/// How many there are.
+pub(super) const COUNT: u64 = MIGRATIONS.len() as u64;
+
 /// Runs what has not been run yet.
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
     connection

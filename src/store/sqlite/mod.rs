@@ -28,8 +28,10 @@ mod list;
 mod migrations;
 mod order;
 mod policy;
+mod reader;
 mod writer;
 
+pub use reader::SqliteReader;
 use writer::Writer;
 
 /// How many reading connections are kept open while nobody needs them.
