@@ -4,15 +4,13 @@ use axum::{
     Extension, Json,
     extract::{Path, Query, State},
 };
-use portcullis_ca::{
-    certificate::to_pem, profile::ProfileKind, revocation::RevocationReason, serial::Serial,
-};
+use portcullis_ca::{certificate::to_pem, revocation::RevocationReason, serial::Serial};
 use serde::{Deserialize, Serialize};
 
 use super::{SharedState, caller::Caller, problem::Problem};
 use crate::{
     domain::{
-        Principal, Timestamp,
+        Principal, ProfileName, Timestamp,
         certificate::{CertificateRecord, CertificateStatus, ends_enrolment},
         text::as_text,
     },
@@ -75,7 +73,7 @@ impl ShownCertificate {
         use aws_lc_rs::digest;
         Self {
             serial: record.serial,
-            profile: record.profile.name().to_owned(),
+            profile: record.profile.to_string(),
             principal: record.principal.clone(),
             names: record.names.clone(),
             not_before: record.not_before,
@@ -121,7 +119,7 @@ pub(super) async fn list(
             .transpose()?,
         profile: wanted
             .profile
-            .map(|text| text.parse::<ProfileKind>().map_err(|error| bad(&error)))
+            .map(|text| text.parse::<ProfileName>().map_err(|error| bad(&error)))
             .transpose()?,
         status: status.map(|status| (status, now)),
         limit: wanted.limit.unwrap_or(1000),

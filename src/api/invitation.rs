@@ -10,7 +10,7 @@ use super::{SharedState, caller::Caller, problem::Problem};
 use crate::{
     agent::{identifier::Identifier as TokenIdentifier, token::InvitationToken},
     authority::Invite,
-    domain::{Principal, Timestamp, identifier::Identifier},
+    domain::{Principal, ProfileName, Timestamp, identifier::Identifier},
 };
 
 /// What is asked for.
@@ -25,6 +25,9 @@ pub struct CreateInvitation {
     /// Addresses that it vouches for.
     #[serde(default)]
     pub ip: Vec<IpAddr>,
+    /// By which profile its certificates are made; the default is that of the principal's kind.
+    #[serde(default)]
+    pub profile: Option<ProfileName>,
     /// How many accounts may be opened with it.
     pub uses: u32,
     /// How long it is good for, in seconds.
@@ -38,6 +41,8 @@ pub struct InvitationCreated {
     pub principal: Principal,
     /// The names that may be ordered.
     pub identifiers: Vec<Identifier>,
+    /// By which profile its certificates are made.
+    pub profile: ProfileName,
     /// How many accounts may be opened with it.
     pub uses: u32,
     /// When it ends.
@@ -74,6 +79,7 @@ pub(super) async fn create(
             Invite {
                 principal: wanted.principal,
                 identifiers,
+                profile: wanted.profile,
                 uses: wanted.uses,
                 life: Duration::from_secs(wanted.life_seconds),
             },
@@ -90,12 +96,13 @@ pub(super) async fn create(
             .map(token_identifier)
             .collect(),
         root_sha256(&state)?,
-        Some(invitation.profile.name().to_owned()),
+        Some(invitation.profile.to_string()),
     )
     .map_err(|error| Problem::internal(&error.to_string()))?;
     Ok(Json(InvitationCreated {
         principal: invitation.principal,
         identifiers: invitation.identifiers,
+        profile: invitation.profile,
         uses: invitation.uses,
         expires_at: invitation.expires_at,
         directory: state.directory.to_string(),

@@ -10,10 +10,7 @@ use std::{
     time::Duration,
 };
 
-use portcullis_ca::{
-    name::GeneralName,
-    profile::{Profile, ProfileKind},
-};
+use portcullis_ca::name::GeneralName;
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 use url::Url;
@@ -28,8 +25,10 @@ use crate::{
 };
 
 mod ca;
+mod profiles;
 
 pub use ca::{CaConfig, CaSettings, TokenChoice, TokenConfig, TokenSettings};
+pub use profiles::ProfilesConfig;
 
 /// `portcullis.toml` as read.
 #[derive(Debug, Deserialize)]
@@ -41,7 +40,7 @@ pub struct Config {
     pub public_url: Option<String>,
     /// `[ca]`.
     pub ca: CaConfig,
-    /// `[profiles]`.
+    /// `[profiles.NAME]`.
     pub profiles: ProfilesConfig,
     /// `[lists]`.
     pub lists: ListsConfig,
@@ -59,28 +58,6 @@ pub struct Config {
     pub acme: AcmeConfig,
     /// `[admin]`.
     pub admin: AdminConfig,
-}
-
-/// `[profiles]` as read.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ProfilesConfig {
-    /// `[profiles.server]`.
-    pub server: ProfileConfig,
-    /// `[profiles.device]`.
-    pub device: ProfileConfig,
-    /// `[profiles.service]`.
-    pub service: ProfileConfig,
-}
-
-/// A profile as read.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ProfileConfig {
-    /// From notBefore to notAfter.
-    pub lifetime: Option<WrittenDuration>,
-    /// How far before the moment of issuing notBefore lies.
-    pub backdate: Option<WrittenDuration>,
 }
 
 /// `[lists]` as read.
@@ -137,7 +114,7 @@ impl Default for Config {
             trust_domain: "portcullis.internal".to_owned(),
             public_url: None,
             ca: CaConfig::default(),
-            profiles: ProfilesConfig::default(),
+            profiles: ProfilesConfig::new(),
             lists: ListsConfig::default(),
             ocsp: OcspConfig::default(),
             store: StoreConfig::default(),
@@ -189,7 +166,7 @@ pub struct Settings {
     pub public_url: String,
     /// What opens the CA keys, and the token that some may live in.
     pub ca: CaSettings,
-    /// The profiles of leaves.
+    /// What certificates may contain, and for how long.
     pub profiles: Profiles,
     /// How often lists are made.
     pub list_schedule: ListSchedule,
@@ -300,23 +277,7 @@ impl Config {
             ));
         }
         Ok(Settings {
-            profiles: Profiles {
-                server: self
-                    .profiles
-                    .server
-                    .check(ProfileKind::Server, source)?
-                    .into(),
-                device: self
-                    .profiles
-                    .device
-                    .check(ProfileKind::Device, source)?
-                    .into(),
-                service: self
-                    .profiles
-                    .service
-                    .check(ProfileKind::Service, source)?
-                    .into(),
-            },
+            profiles: profiles::check(self.profiles, source)?,
             list_schedule: list_schedule(&self.lists, source)?,
             ocsp_schedule: ocsp_schedule(&self.ocsp, source)?,
             ca: self.ca.check(source, state_dir)?,
@@ -358,29 +319,6 @@ impl Config {
 #[must_use]
 pub fn is_plain_http(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| url.scheme() == "http" && url.has_host())
-}
-
-impl ProfileConfig {
-    fn check(&self, kind: ProfileKind, source: &Source<'_>) -> Result<Profile, ConfigError> {
-        let mut profile = Profile::default_for(kind);
-        if let Some(WrittenDuration(lifetime)) = self.lifetime {
-            profile.lifetime = lifetime;
-        }
-        if let Some(WrittenDuration(backdate)) = self.backdate {
-            profile.backdate = backdate;
-        }
-        if profile.lifetime < Profile::MIN_LIFETIME || profile.backdate >= profile.lifetime {
-            return Err(source.fault(
-                &format!("profiles.{kind}.lifetime"),
-                format!(
-                    "a lifetime is at least {} s, and longer than backdate ({} s)",
-                    Profile::MIN_LIFETIME.as_secs(),
-                    profile.backdate.as_secs()
-                ),
-            ));
-        }
-        Ok(profile)
-    }
 }
 
 fn list_schedule(config: &ListsConfig, source: &Source<'_>) -> Result<ListSchedule, ConfigError> {

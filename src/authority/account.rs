@@ -90,7 +90,7 @@ impl Authority {
                     invitation: binding,
                     account: id.clone(),
                     principal: invitation.principal,
-                    profile: invitation.profile,
+                    profile: invitation.profile.clone(),
                     identifiers: invitation.identifiers,
                     state: EnrolmentState::Active,
                     created_at: now,

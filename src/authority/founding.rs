@@ -112,7 +112,7 @@ pub(super) fn ca_record(
         serial: certificate.serial(),
         issuer,
         list_shard: 0,
-        profile: kind,
+        profile: kind.into(),
         principal: None,
         names: Vec::new(),
         not_before: Timestamp::from_unix_seconds(certificate.not_before()),

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use portcullis_ca::profile::ProfileKind;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -12,7 +11,8 @@ use crate::domain::{
     audit::Actor,
     identifier::Identifier,
     invitation::Invitation,
-    principal::{Principal, PrincipalKind},
+    principal::Principal,
+    profile::ProfileName,
 };
 
 /// What an invitation is to be.
@@ -22,6 +22,8 @@ pub struct Invite {
     pub principal: Principal,
     /// The names that it vouches for, beside the principal's own permanent identifier.
     pub identifiers: Vec<Identifier>,
+    /// By which profile its certificates are made; that of the principal's kind where nothing is said.
+    pub profile: Option<ProfileName>,
     /// How many accounts may be opened with it.
     pub uses: u32,
     /// How long it is good for.
@@ -43,17 +45,11 @@ impl Authority {
     /// Invites somebody. Who may ask for this was decided before.
     ///
     /// # Errors
-    /// `Invalid` for users, no uses or too long a life.
+    /// `Invalid` for users, a profile that does not fit, no uses or too long a life.
     pub async fn invite(&self, actor: &Actor, invite: Invite) -> Result<Invited, AuthorityError> {
-        let profile = match invite.principal.kind() {
-            PrincipalKind::Device => ProfileKind::Device,
-            PrincipalKind::Service => ProfileKind::Service,
-            PrincipalKind::User => {
-                return Err(AuthorityError::Invalid(
-                    "devices and services enrol for certificates; users hold API keys".to_owned(),
-                ));
-            }
-        };
+        let profile = self
+            .profiles()
+            .for_principal(&invite.principal, invite.profile)?;
         if invite.uses == 0 {
             return Err(AuthorityError::Invalid(
                 "an invitation has at least one use".to_owned(),
@@ -97,6 +93,7 @@ impl Authority {
             json!({
                 "principal": invitation.principal,
                 "identifiers": names,
+                "profile": invitation.profile,
                 "uses": invitation.uses,
                 "expires_at": invitation.expires_at,
             }),

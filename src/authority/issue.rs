@@ -7,63 +7,30 @@ use portcullis_ca::{
     certificate::{Draft, to_pem},
     key::PublicKey,
     name::{DnsName, GeneralName},
-    profile::{Profile, ProfileKind, Subject},
+    profile::{CommonNameRule, Profile, ProfileKind, SubjectRule},
     serial::Serial,
 };
 use serde_json::json;
 
-use super::{Authority, AuthorityError, ocsp_url};
+use super::{
+    Authority, AuthorityError, ocsp_url,
+    profile::{check_key, check_name},
+};
 use crate::domain::{
     Timestamp,
     audit::Actor,
     certificate::CertificateRecord,
     id::{AccountId, EnrolmentId, OrderId},
     principal::Principal,
+    profile::ProfileName,
 };
 
 /// The only shard that there is yet. Every record and every certificate names it all the same.
 const LIST_SHARD: u32 = 0;
 
-/// The profiles of leaves.
-#[derive(Debug, Clone)]
-pub struct Profiles {
-    /// TLS servers.
-    pub server: Arc<Profile>,
-    /// Devices.
-    pub device: Arc<Profile>,
-    /// Services.
-    pub service: Arc<Profile>,
-}
-
-impl Default for Profiles {
-    fn default() -> Self {
-        Self {
-            server: Profile::default_for(ProfileKind::Server).into(),
-            device: Profile::default_for(ProfileKind::Device).into(),
-            service: Profile::default_for(ProfileKind::Service).into(),
-        }
-    }
-}
-
-impl Profiles {
-    /// The profile of a leaf's kind; CAs have none here.
-    #[must_use]
-    pub fn leaf(&self, kind: ProfileKind) -> Option<&Arc<Profile>> {
-        match kind {
-            ProfileKind::Server => Some(&self.server),
-            ProfileKind::Device => Some(&self.device),
-            ProfileKind::Service => Some(&self.service),
-            ProfileKind::Root
-            | ProfileKind::CrossRoot
-            | ProfileKind::Intermediate
-            | ProfileKind::OcspResponder => None,
-        }
-    }
-}
-
 /// What a leaf is to say, all of it decided.
 pub(super) struct Leaf {
-    pub(super) kind: ProfileKind,
+    pub(super) profile: ProfileName,
     pub(super) public_key: PublicKey,
     pub(super) principal: Option<Principal>,
     /// DNS names and addresses; the principal's URI is added here.
@@ -82,36 +49,48 @@ pub struct OwnCertificate {
 }
 
 impl Authority {
-    /// Drafts, lints and signs a leaf. The answer is its record, which must be durable before the DER in it goes out.
+    /// Drafts, lints and signs a leaf by its profile. The answer is its record, which must be durable before the DER in
+    /// it goes out.
+    ///
+    /// # Errors
+    /// `BadRequest` for a key, `RejectedIdentifier` for a name that the profile or the issuer does not allow; nothing was
+    /// signed then, and an order stays ready.
     pub(super) async fn issue(&self, leaf: Leaf) -> Result<CertificateRecord, AuthorityError> {
+        let profile = Arc::clone(self.profiles().enrolled(&leaf.profile)?);
+        self.issue_by(profile, leaf).await
+    }
+
+    async fn issue_by(
+        &self,
+        profile: Arc<Profile>,
+        leaf: Leaf,
+    ) -> Result<CertificateRecord, AuthorityError> {
         let now = self.now();
         let issuers = self.issuers();
-        let issuer = issuers.issuing(leaf.kind.name())?;
-        let profile = self.inner.parts.profiles.leaf(leaf.kind).ok_or_else(|| {
-            AuthorityError::Invalid(format!("{} is no profile of leaves", leaf.kind))
-        })?;
-        let (not_before, not_after) =
-            profile.validity(now.unix_seconds(), issuer.certificate.not_after());
+        let issuer = issuers.issuing(leaf.profile.as_str())?;
+        check_key(&profile, &leaf.public_key)?;
+        for name in &leaf.names {
+            check_name(&profile, Some(issuer), name)?;
+        }
+        let validity = profile.validity(now.unix_seconds(), issuer.certificate.not_after());
+        let (not_before, not_after) = validity;
         let mut names = leaf.names;
         if let Some(principal) = &leaf.principal {
             names.push(GeneralName::Uri(principal.spiffe_id(self.trust_domain())));
         }
         let serial =
             Serial::random().map_err(|error| AuthorityError::Internal(error.to_string()))?;
-        let draft = Draft {
-            subject: common_name(leaf.principal.as_ref(), &names)
-                .map_or(Subject::Empty, Subject::CommonName),
+        let common_name = common_name(profile.subject.common_name, leaf.principal.as_ref(), &names);
+        let mut draft = Draft {
+            subject: profile.subject.subject(common_name),
             names,
-            revocation_list: Some(issuer.list_url(LIST_SHARD)),
             issuer_certificate: Some(issuer.certificate_url()),
-            ocsp: Some(ocsp_url(&self.inner.parts.public_url)),
-            ..Draft::new(
-                profile.clone(),
-                serial,
-                leaf.public_key,
-                (not_before, not_after),
-            )
+            ..Draft::new(profile, serial, leaf.public_key, validity)
         };
+        if !draft.is_without_revocation() {
+            draft.revocation_list = Some(issuer.list_url(LIST_SHARD));
+            draft.ocsp = Some(ocsp_url(&self.inner.parts.public_url));
+        }
         let key_fingerprint = draft.public_key.fingerprint();
         let written_names = draft.names.iter().map(ToString::to_string).collect();
         let certificate = draft
@@ -122,7 +101,7 @@ impl Authority {
             serial,
             issuer: issuer.id(),
             list_shard: LIST_SHARD,
-            profile: leaf.kind,
+            profile: leaf.profile,
             principal: leaf.principal,
             names: written_names,
             not_before: Timestamp::from_unix_seconds(not_before),
@@ -146,17 +125,17 @@ impl Authority {
         public_key: PublicKey,
         names: Vec<GeneralName>,
     ) -> Result<OwnCertificate, AuthorityError> {
-        let record = self
-            .issue(Leaf {
-                kind: ProfileKind::Server,
-                public_key,
-                principal: None,
-                names,
-                enrolment: None,
-                account: None,
-                order: None,
-            })
-            .await?;
+        let leaf = Leaf {
+            profile: ProfileKind::Server.into(),
+            public_key,
+            principal: None,
+            names,
+            enrolment: None,
+            account: None,
+            order: None,
+        };
+        let own = Arc::clone(self.profiles().own_server());
+        let record = self.issue_by(own, leaf).await?;
         let audit = self.audit(
             &Actor::Authority,
             "certificate.issue",
@@ -200,14 +179,25 @@ impl Authority {
     }
 }
 
-/// Decoration for people who read certificates: the first DNS name, else the principal's path, where it fits (RFC 5280
-/// A.1 ub-common-name). Nothing of ours takes it for an identity, but certbot and lego take it for a domain when they
-/// renew, so it is never anything else beside DNS names.
-fn common_name(principal: Option<&Principal>, names: &[GeneralName]) -> Option<String> {
-    let dns = names.iter().find_map(|name| match name {
-        GeneralName::Dns(name) => Some(DnsName::as_str(name).to_owned()),
-        GeneralName::Ip(_) | GeneralName::Uri(_) => None,
-    });
-    let text = dns.or_else(|| principal.map(|principal| principal.path().to_owned()))?;
-    (text.chars().count() <= 64).then_some(text)
+/// Decoration for people who read certificates, by the profile's rule; where it fits (RFC 5280 A.1 ub-common-name). Nothing
+/// of ours takes it for an identity, but certbot and lego take it for a domain when they renew, so by default it is never
+/// anything else beside DNS names.
+fn common_name(
+    rule: CommonNameRule,
+    principal: Option<&Principal>,
+    names: &[GeneralName],
+) -> Option<String> {
+    let dns = || {
+        names.iter().find_map(|name| match name {
+            GeneralName::Dns(name) => Some(DnsName::as_str(name).to_owned()),
+            GeneralName::Ip(_) | GeneralName::Uri(_) => None,
+        })
+    };
+    let path = || principal.map(|principal| principal.path().to_owned());
+    let text = match rule {
+        CommonNameRule::Names => dns().or_else(path),
+        CommonNameRule::Principal => path(),
+        CommonNameRule::None => None,
+    }?;
+    (text.chars().count() <= SubjectRule::MAX_CHARACTERS).then_some(text)
 }

@@ -39,6 +39,7 @@ mod list;
 mod ocsp;
 mod order;
 mod policy;
+mod profile;
 mod revoke;
 mod secrets;
 pub mod standing;
@@ -51,11 +52,12 @@ pub use error::AuthorityError;
 pub use founding::{Founding, found};
 pub use in_progress::InProgress;
 pub use invitation::{Invite, Invited};
-pub use issue::{OwnCertificate, Profiles};
+pub use issue::OwnCertificate;
 pub use issuer::{Issuer, IssuerSet, KeyHome, TrustBundle, issuer_certificate_url, list_url};
 pub use list::{CurrentList, ListSchedule};
 pub use ocsp::{ActiveResponder, OcspAnswer, OcspAnswerKind, OcspSchedule, ocsp_url};
 pub use policy::AppliedPolicy;
+pub use profile::Profiles;
 pub use revoke::Revoked;
 pub use secrets::Secrets;
 pub use standing::Standing;
@@ -151,6 +153,12 @@ impl Authority {
     #[must_use]
     pub fn issuers(&self) -> Arc<IssuerSet> {
         self.inner.issuers.load_full()
+    }
+
+    /// What certificates may contain, and for how long.
+    #[must_use]
+    pub fn profiles(&self) -> &Profiles {
+        &self.inner.parts.profiles
     }
 
     /// Pepper and root of derived keys.

@@ -314,7 +314,7 @@ impl Authority {
             serial,
             issuer: issuer.id(),
             list_shard: 0,
-            profile: ProfileKind::OcspResponder,
+            profile: ProfileKind::OcspResponder.into(),
             principal: None,
             names: Vec::new(),
             not_before: Timestamp::from_unix_seconds(not_before),

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use portcullis_ca::{csr::CertificateRequest, profile::ProfileKind};
 use serde_json::json;
 
-use super::{Authority, AuthorityError, issue::Leaf, random_bits};
+use super::{Authority, AuthorityError, issue::Leaf, profile::check_name, random_bits};
 use crate::{
     domain::{
         Timestamp,
@@ -17,6 +17,7 @@ use crate::{
         id::{AccountId, AuthorizationId, OrderId, random_text},
         identifier::Identifier,
         order::{MAX_IDENTIFIERS, Order, OrderState},
+        profile::ProfileName,
     },
     store::CompleteOrder,
 };
@@ -70,6 +71,7 @@ impl Authority {
         }
         let id = OrderId::from_random(random_bits()?);
         let expires_at = now + ORDER_LIFE;
+        self.check_names(&profile_of(enrolment.as_ref()), &identifiers)?;
         let mut authorizations = Vec::with_capacity(identifiers.len());
         for identifier in &identifiers {
             let (state, challenges) = authorize(enrolment.as_ref(), identifier)?;
@@ -169,7 +171,7 @@ impl Authority {
             record.serial,
             json!({
                 "order": order.id,
-                "profile": record.profile.name(),
+                "profile": record.profile,
                 "principal": record.principal,
                 "names": record.names,
                 "not_after": record.not_after,
@@ -182,6 +184,22 @@ impl Authority {
             now,
         };
         Ok(self.store().complete_order(complete, audit).await?)
+    }
+
+    /// Whether the profile and the issuer of today would certify the names: better told now than when the names are
+    /// proved.
+    fn check_names(
+        &self,
+        profile: &ProfileName,
+        identifiers: &[Identifier],
+    ) -> Result<(), AuthorityError> {
+        let issuers = self.issuers();
+        let issuer = issuers.issuing(profile.as_str()).ok();
+        let profile = self.profiles().enrolled(profile)?;
+        identifiers
+            .iter()
+            .filter_map(Identifier::general_name)
+            .try_for_each(|name| check_name(profile, issuer.map(|issuer| &**issuer), &name))
     }
 
     fn leaf_of(
@@ -199,7 +217,7 @@ impl Authority {
             .check_names(&request, uri.as_deref())
             .map_err(|differ| AuthorityError::BadRequest(differ.to_string()))?;
         Ok(Leaf {
-            kind: enrolment.map_or(ProfileKind::Server, |enrolment| enrolment.profile),
+            profile: profile_of(enrolment),
             public_key: request.public_key().clone(),
             principal,
             names: order.general_names(),
@@ -241,6 +259,14 @@ impl Authority {
             }
         }
     }
+}
+
+/// Without an enrolment nobody proved to be anybody: servers.
+fn profile_of(enrolment: Option<&Enrolment>) -> ProfileName {
+    enrolment.map_or_else(
+        || ProfileKind::Server.into(),
+        |enrolment| enrolment.profile.clone(),
+    )
 }
 
 /// How an identifier is authorized for an account.

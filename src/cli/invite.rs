@@ -13,7 +13,7 @@ use super::{Failure, Outcome, client::Client, output};
 use crate::{
     api::invitation::{CreateInvitation, InvitationCreated},
     app::StateDir,
-    domain::{Principal, duration::WrittenDuration},
+    domain::{Principal, ProfileName, duration::WrittenDuration},
 };
 
 /// Who is invited, to what.
@@ -27,6 +27,9 @@ pub(super) struct InviteArgs {
     /// An address that its certificates may carry; may be given several times
     #[arg(long, value_name = "ADDRESS")]
     ip: Vec<IpAddr>,
+    /// The profile of its certificates, [profiles.NAME] in portcullis.toml; the default is device or service
+    #[arg(long, value_name = "NAME")]
+    profile: Option<ProfileName>,
     /// How many times it may be used
     #[arg(long, default_value_t = 1, value_name = "COUNT")]
     uses: u32,
@@ -51,6 +54,7 @@ pub(super) fn run(args: InviteArgs, state: &StateDir, as_json: bool) -> Outcome 
             principal: args.principal,
             dns: args.dns,
             ip: args.ip,
+            profile: args.profile,
             uses: args.uses,
             life_seconds: args.expires.0.as_secs(),
         },

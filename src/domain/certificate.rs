@@ -1,13 +1,12 @@
 //! A certificate as the authority remembers it.
 
-use portcullis_ca::{
-    issuer_key_id::IssuerKeyId, profile::ProfileKind, revocation::RevocationReason, serial::Serial,
-};
+use portcullis_ca::{issuer_key_id::IssuerKeyId, revocation::RevocationReason, serial::Serial};
 
 use super::{
     Timestamp,
     id::{AccountId, EnrolmentId, OrderId},
     principal::Principal,
+    profile::ProfileName,
 };
 
 /// The record of an issued certificate. It is durable before the certificate leaves the process.
@@ -19,8 +18,8 @@ pub struct CertificateRecord {
     pub issuer: IssuerKeyId,
     /// Which of the issuer's lists would revoke it.
     pub list_shard: u32,
-    /// Its kind.
-    pub profile: ProfileKind,
+    /// By which profile it was made.
+    pub profile: ProfileName,
     /// The principal that it proves, if it proves one.
     pub principal: Option<Principal>,
     /// Its subject alternative names, as `dns:…`, `ip:…`, `uri:…`.

@@ -1,7 +1,6 @@
 //! An enrolment: the lineage of a principal's certificates, from the invitation that it was begun with through every
 //! renewal. Revoking a certificate, but for `superseded`, ends it, so that a running agent stays out.
 
-use portcullis_ca::profile::ProfileKind;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -10,7 +9,7 @@ use super::{
     identifier::Identifier,
     invitation::InvitationId,
     principal::Principal,
-    text::as_text,
+    profile::ProfileName,
 };
 
 /// An enrolment as it is kept.
@@ -24,9 +23,8 @@ pub struct Enrolment {
     pub account: AccountId,
     /// The principal that its certificates prove.
     pub principal: Principal,
-    /// What kind of certificate it is for.
-    #[serde(with = "as_text")]
-    pub profile: ProfileKind,
+    /// By which profile its certificates are made.
+    pub profile: ProfileName,
     /// The names that it may have certified without a challenge.
     pub identifiers: Vec<Identifier>,
     /// Whether it goes on.

@@ -1,11 +1,11 @@
 //! An invitation: an operator's word that somebody may enrol as a principal. To the wire it is the key of an external
 //! account binding (RFC 8555 section 7.3.4); its MAC key is derived, never stored.
 
-use portcullis_ca::profile::ProfileKind;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Timestamp, api_key::ApiKeyId, identifier::Identifier, principal::Principal, text::as_text,
+    Timestamp, api_key::ApiKeyId, identifier::Identifier, principal::Principal,
+    profile::ProfileName,
 };
 
 /// Names an invitation; it is the key identifier of its external account binding.
@@ -18,9 +18,8 @@ pub struct Invitation {
     pub id: InvitationId,
     /// Who enrols with it. What a certificate proves comes from here, never from an order.
     pub principal: Principal,
-    /// What kind of certificate it is for.
-    #[serde(with = "as_text")]
-    pub profile: ProfileKind,
+    /// By which profile its certificates are made.
+    pub profile: ProfileName,
     /// The names that it vouches for: they need no challenge, and others may not be ordered.
     pub identifiers: Vec<Identifier>,
     /// How many accounts may be opened with it.

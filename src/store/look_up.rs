@@ -1,10 +1,10 @@
 //! Looking up: one trait for each noun.
 
-use portcullis_ca::{issuer_key_id::IssuerKeyId, profile::ProfileKind, serial::Serial};
+use portcullis_ca::{issuer_key_id::IssuerKeyId, serial::Serial};
 
 use super::Answer;
 use crate::domain::{
-    Timestamp,
+    ProfileName, Timestamp,
     account::{Account, Thumbprint},
     api_key::{ApiKey, ApiKeyId},
     audit::{AuditEntry, Checkpoint},
@@ -103,7 +103,7 @@ pub struct CertificateFilter {
     /// Those of a principal.
     pub principal: Option<Principal>,
     /// Those of a profile.
-    pub profile: Option<ProfileKind>,
+    pub profile: Option<ProfileName>,
     /// Those with a status, at a moment.
     pub status: Option<(CertificateStatus, Timestamp)>,
     /// At most so many; 0 is all.

@@ -69,12 +69,12 @@ async fn what_the_invitation_vouches_for_is_valid_at_once() {
     let issued = &server.certificates().await[0];
     assert_eq!(
         (
-            issued.profile,
+            issued.profile.clone(),
             issued.principal.as_ref().map(ToString::to_string),
             &issued.names
         ),
         (
-            ProfileKind::Device,
+            ProfileKind::Device.into(),
             Some("device:fra/sensor-42".to_owned()),
             &vec!["uri:spiffe://acme.test/device/fra/sensor-42".to_owned()]
         )

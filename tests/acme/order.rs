@@ -175,9 +175,9 @@ async fn an_order_goes_from_pending_to_a_certificate_by_http01() {
     assert_eq!(orders, json!({"orders": [location]}));
     let issued = &server.certificates().await[0];
     assert_eq!(
-        (issued.profile, &issued.principal, &issued.names),
+        (issued.profile.clone(), &issued.principal, &issued.names),
         (
-            ProfileKind::Server,
+            ProfileKind::Server.into(),
             &None,
             &vec!["dns:a.example".to_owned()]
         )

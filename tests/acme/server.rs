@@ -107,6 +107,7 @@ impl Server {
                 .iter()
                 .map(|name| Identifier::parse("dns", name).unwrap())
                 .collect(),
+            profile: None,
             uses: 1,
             life: Duration::from_secs(3600),
         };

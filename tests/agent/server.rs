@@ -89,6 +89,7 @@ impl Server {
         let invite = Invite {
             principal: format!("device:{path}").parse().unwrap(),
             identifiers: Vec::new(),
+            profile: None,
             uses: 1,
             life: Duration::from_secs(3600),
         };

@@ -151,6 +151,7 @@ async fn in_process(requests: &[Vec<u8>]) -> Measured {
             Invite {
                 principal: "service:bench/load".parse().expect("a principal"),
                 identifiers: vec![Name::parse("dns", HOST).expect("a name")],
+                profile: None,
                 uses: 1,
                 life: Duration::from_secs(3600),
             },

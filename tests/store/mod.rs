@@ -66,7 +66,7 @@ fn certificate(serial: Serial, key: u8) -> CertificateRecord {
         serial,
         issuer: IssuerKeyId([1; 32]),
         list_shard: 0,
-        profile: ProfileKind::Server,
+        profile: ProfileKind::Server.into(),
         principal: None,
         names: vec!["dns:a.example".to_owned()],
         not_before: NOW,

@@ -107,6 +107,6 @@ impl Authority {
 
     /// What CAs of a kind contain, and for how long.
     pub(super) fn ca_profile(&self, kind: ProfileKind) -> Arc<Profile> {
-        Profile::default_for(kind).into()
+        Arc::clone(self.profiles().of_kind(kind))
     }
 }

@@ -73,9 +73,9 @@ fn filtered(
         query.push_str(" AND principal = ?");
         values.push(principal.to_string().into());
     }
-    if let Some(profile) = filter.profile {
+    if let Some(profile) = &filter.profile {
         query.push_str(" AND profile = ?");
-        values.push(profile.name().to_owned().into());
+        values.push(profile.to_string().into());
     }
     if let Some((status, now)) = filter.status {
         match status {
@@ -118,7 +118,7 @@ pub(super) fn insert(
                 certificate.serial.significant_octets(),
                 certificate.issuer.0,
                 certificate.list_shard,
-                certificate.profile.name(),
+                certificate.profile.as_str(),
                 certificate.principal.as_ref().map(ToString::to_string),
                 names,
                 certificate.not_before.unix_millis(),
