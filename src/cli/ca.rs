@@ -1,5 +1,7 @@
 //! `portcullis ca …`: the CAs of the authority.
 
+mod sign;
+
 use std::{fs, path::PathBuf, process::ExitCode};
 
 use clap::Subcommand;
@@ -75,6 +77,8 @@ pub(super) enum CaCommand {
         /// Its name
         name: String,
     },
+    /// Sign a request with a root whose key is not on the server; it needs no server
+    Sign(sign::SignArgs),
     /// Print the trust bundle: every root that devices and gates are to trust (PEM)
     Bundle,
     /// Tell which devices and services have not yet fetched the trust bundle
@@ -126,8 +130,12 @@ pub(super) struct ImportArgs {
 }
 
 pub(super) fn run(command: CaCommand, state: &StateDir, as_json: bool) -> Outcome {
+    if let CaCommand::Sign(args) = &command {
+        return sign::run(args);
+    }
     let client = Client::new(state)?;
     match command {
+        CaCommand::Sign(args) => sign::run(&args),
         CaCommand::List => list(&client, as_json),
         CaCommand::Show { name } => show(&client, &name, as_json),
         CaCommand::Create(args) => {
@@ -226,11 +234,8 @@ fn new_issuer(args: CreateArgs) -> Result<NewIssuer, Failure> {
 fn import(client: &Client, args: ImportArgs, as_json: bool) -> Outcome {
     let passphrase = args
         .passphrase
-        .source()?
-        .map(|source| {
-            let phrase = source
-                .read("passphrase of the CA key")
-                .map_err(Failure::new)?;
+        .read("passphrase of the CA key")?
+        .map(|phrase| {
             let mut octets = phrase.to_vec();
             let text = String::from_utf8(octets.clone());
             octets.zeroize();

@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use zeroize::Zeroizing;
+
 use super::Failure;
 use crate::app::PassphraseSource;
 
@@ -49,6 +51,13 @@ impl PassphraseArgs {
             self.passphrase_env.as_ref(),
             self.passphrase_prompt,
         )
+    }
+
+    /// The passphrase, where a source was chosen; `what` is what it opens or seals.
+    pub(super) fn read(&self, what: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+        self.source()?
+            .map(|source| source.read(what).map_err(Failure::new))
+            .transpose()
     }
 }
 
