@@ -1,5 +1,7 @@
 //! What `authority` refuses, in the words of the wire. Nothing from inside the server goes out.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 
 use super::{
@@ -7,6 +9,9 @@ use super::{
     problem::{Problem, ProblemType, Subproblem},
 };
 use crate::authority::AuthorityError;
+
+/// When to ask again for what a key should have signed that is away.
+const KEY_AWAY: Duration = Duration::from_secs(30);
 
 impl From<AuthorityError> for Problem {
     fn from(error: AuthorityError) -> Self {
@@ -32,6 +37,9 @@ impl From<AuthorityError> for Problem {
             ),
             // They were logged where they happened.
             AuthorityError::Refused(_) | AuthorityError::Internal(_) => Self::internal(),
+            AuthorityError::NotSigned(_) => Self::internal()
+                .with_status(StatusCode::SERVICE_UNAVAILABLE)
+                .with_retry_after(KEY_AWAY),
             AuthorityError::KeyOffline(_) | AuthorityError::NoIssuer(_) => {
                 tracing::error!(%error, "nothing could be issued");
                 Self::internal()

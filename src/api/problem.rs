@@ -61,6 +61,7 @@ impl From<AuthorityError> for Problem {
             | AuthorityError::AlreadyRevoked
             | AuthorityError::KeyOffline(_)
             | AuthorityError::NoIssuer(_) => StatusCode::CONFLICT,
+            AuthorityError::NotSigned(_) => StatusCode::SERVICE_UNAVAILABLE,
             AuthorityError::Refused(_) | AuthorityError::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

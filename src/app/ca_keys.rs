@@ -1,22 +1,23 @@
-//! CA keys in files of the state directory: PKCS#8, mode 0600, sealed where there is a passphrase.
+//! CA keys in files of the state directory (PKCS#8, mode 0600, sealed where there is a passphrase), and in a token.
 
 use std::{collections::HashMap, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use portcullis_ca::key::{KeyAlgorithm, Signer, SigningKey};
+use portcullis_ca::key::{KeyAlgorithm, PublicKey, Signer, SigningKey};
 use zeroize::Zeroizing;
 
-use super::{StateDir, StateError};
+use super::{StateDir, StateError, TokenKeys};
 use crate::{
     authority::{CaKeyError, CaKeys, KeyHome},
     domain::issuer::KeyPlace,
 };
 
-/// The keys of one state directory.
+/// The keys of one authority.
 pub struct StoredKeys {
     state: StateDir,
     passphrase: Option<Zeroizing<Vec<u8>>>,
+    token: Option<TokenKeys>,
     /// What [`Self::check`] has opened already: each opening costs a tenth of a second when keys are sealed.
     opened: Mutex<HashMap<String, Arc<SigningKey>>>,
 }
@@ -28,8 +29,31 @@ impl StoredKeys {
         Self {
             state,
             passphrase,
+            token: None,
             opened: Mutex::default(),
         }
+    }
+
+    /// The same, with a token.
+    #[must_use]
+    pub fn with_token(self, token: TokenKeys) -> Self {
+        Self {
+            token: Some(token),
+            ..self
+        }
+    }
+
+    /// The token.
+    ///
+    /// # Errors
+    /// [`CaKeyError::Refused`] when none is configured.
+    pub fn token(&self) -> Result<&TokenKeys, CaKeyError> {
+        self.token.as_ref().ok_or_else(|| {
+            CaKeyError::Refused(
+                "no token is configured: name its module in [ca.token] of portcullis.toml"
+                    .to_owned(),
+            )
+        })
     }
 
     fn passphrase(&self) -> Option<&[u8]> {
@@ -71,6 +95,7 @@ impl CaKeys for StoredKeys {
     fn open<'a>(
         &'a self,
         place: &'a KeyPlace,
+        public_key: Option<&'a PublicKey>,
     ) -> BoxFuture<'a, Result<Option<Arc<dyn Signer>>, CaKeyError>> {
         Box::pin(async move {
             match place {
@@ -86,7 +111,10 @@ impl CaKeys for StoredKeys {
                     };
                     Ok(Some(key as Arc<dyn Signer>))
                 }
-                KeyPlace::Token(label) => Err(no_token(label)),
+                KeyPlace::Token(label) => Ok(Some(match public_key {
+                    Some(public_key) => self.token()?.open(label, public_key),
+                    None => self.token()?.find(label).await?,
+                })),
                 KeyPlace::Offline => Ok(None),
             }
         })
@@ -105,7 +133,10 @@ impl CaKeys for StoredKeys {
                     let place = self.write(&key)?;
                     Ok((Arc::new(key) as Arc<dyn Signer>, place))
                 }
-                KeyHome::Token => Err(no_token("")),
+                KeyHome::Token => {
+                    let (signer, label) = self.token()?.generate(algorithm).await?;
+                    Ok((signer, KeyPlace::Token(label)))
+                }
             }
         })
     }
@@ -151,15 +182,9 @@ impl CaKeys for StoredKeys {
                     .state
                     .remove(name)
                     .map_err(|error| CaKeyError::Failed(error.to_string())),
-                KeyPlace::Token(_) => Err(CaKeyError::Refused(
-                    "the key is in a token; remove it with the token's own tools".to_owned(),
-                )),
+                KeyPlace::Token(label) => self.token()?.remove(label).await,
                 KeyPlace::Offline => Ok(()),
             }
         })
     }
-}
-
-fn no_token(_label: &str) -> CaKeyError {
-    CaKeyError::Refused("no token is configured: [ca.token] in portcullis.toml".to_owned())
 }

@@ -1,9 +1,11 @@
 //! `portcullis init`: root, intermediate, configuration and first policy, with no question asked and nothing overwritten.
 
+use std::sync::Arc;
+
 use portcullis_ca::{
     certificate::{Certificate, Draft, IssuerCertificate, to_pem},
     issuer_key_id::IssuerKeyId,
-    key::{KeyAlgorithm, Signer, SigningKey},
+    key::{KeyAlgorithm, PublicKey, Signer, SigningKey},
     profile::{Profile, ProfileKind, Subject},
     serial::Serial,
 };
@@ -11,10 +13,12 @@ use zeroize::Zeroizing;
 
 use super::{
     MARK_FILE, MarkFileError, Passphrase, PassphraseSource, STORE_FILE, StateDir, StateError,
-    write_mark,
+    TokenChoice, TokenKeys, TokenSettings, write_mark,
 };
 use crate::{
-    authority::{Founding, ListSchedule, Secrets, found, issuer_certificate_url, list_url},
+    authority::{
+        CaKeyError, Founding, ListSchedule, Secrets, found, issuer_certificate_url, list_url,
+    },
     domain::{Timestamp, TrustDomain, high_water::HighWaterMark, issuer::KeyPlace},
     store::{AuditTrail, StoreError, sqlite::SqliteStore},
 };
@@ -33,6 +37,8 @@ pub struct Init {
     pub key_algorithm: KeyAlgorithm,
     /// What the keys are sealed with; where it came from is then named in the configuration.
     pub passphrase: Option<(PassphraseSource, Passphrase)>,
+    /// The token that the intermediate's key goes into; it is then named in the configuration.
+    pub token: Option<TokenSettings>,
     /// Where lists and issuer certificates are to be had.
     pub public_url: String,
 }
@@ -67,7 +73,24 @@ pub async fn init(state: &StateDir, init: &Init, now: Timestamp) -> Result<Initi
             return Err(InitError::Exists(state.file(name).display().to_string()));
         }
     }
-    let hierarchy = Hierarchy::make(init, now).await?;
+    let token = init.token.as_ref().map(TokenKeys::new).transpose()?;
+    let intermediate_key = NewKey::make(init.key_algorithm, token.as_ref()).await?;
+    let in_token = intermediate_key.label().map(str::to_owned);
+    let made = write(state, init, intermediate_key, now).await;
+    if let (Err(_), Some(token), Some(label)) = (&made, &token, in_token) {
+        // Nobody will ever use it. That it stays behind harms nobody.
+        let _ = token.remove(&label).await;
+    }
+    made
+}
+
+async fn write(
+    state: &StateDir,
+    init: &Init,
+    intermediate_key: NewKey,
+    now: Timestamp,
+) -> Result<Initialised, InitError> {
+    let hierarchy = Hierarchy::make(init, intermediate_key, now).await?;
     let mut seed = Zeroizing::new([0; 32]);
     aws_lc_rs::rand::fill(seed.as_mut())
         .map_err(|_| InitError::Crypto("the system's random generator failed".to_owned()))?;
@@ -86,11 +109,14 @@ pub async fn init(state: &StateDir, init: &Init, now: Timestamp) -> Result<Initi
         0o600,
         sealed(&hierarchy.root_key)?.as_bytes(),
     )?;
-    state.write_new(
-        "keys/intermediate.key",
-        0o600,
-        sealed(&hierarchy.intermediate_key)?.as_bytes(),
-    )?;
+    let intermediate_key = match &hierarchy.intermediate_key {
+        NewKey::File(key) => {
+            let name = "keys/intermediate.key";
+            state.write_new(name, 0o600, sealed(key)?.as_bytes())?;
+            KeyPlace::File(name.to_owned())
+        }
+        NewKey::Token(_, label) => KeyPlace::Token(label.clone()),
+    };
     let seed_text = Zeroizing::new(format!("{}\n", hex::encode(seed.as_ref())));
     state.write_new("keys/seed", 0o600, seed_text.as_bytes())?;
     state.write_new("root.pem", 0o644, to_pem(hierarchy.root.der()).as_bytes())?;
@@ -110,7 +136,7 @@ pub async fn init(state: &StateDir, init: &Init, now: Timestamp) -> Result<Initi
         root: issuer(&hierarchy.root)?,
         root_key: KeyPlace::File("keys/root.key".to_owned()),
         intermediate: issuer(&hierarchy.intermediate)?,
-        intermediate_key: KeyPlace::File("keys/intermediate.key".to_owned()),
+        intermediate_key,
         list_shards: ListSchedule::default().shards,
     };
     found(&store, founding, now)
@@ -163,6 +189,26 @@ fn configuration(init: &Init) -> String {
             line("passphrase", source),
         ));
     }
+    if let Some(token) = &init.token {
+        let quoted = |text: &str| toml::Value::from(text).to_string();
+        changes.extend([
+            ("[ca.token]".to_owned(), "[ca.token]".to_owned()),
+            (
+                "module = \"/usr/lib/softhsm/libsofthsm2.so\"".to_owned(),
+                format!("module = {}", quoted(&token.module.display().to_string())),
+            ),
+            (
+                "label = \"portcullis\"".to_owned(),
+                match &token.token {
+                    TokenChoice::Label(label) => format!("label = {}", quoted(label)),
+                    TokenChoice::Slot(slot) => format!("slot = {slot}"),
+                },
+            ),
+        ]);
+        if let Some(source) = &token.pin {
+            changes.push(("pin_file = \"keys/pin\"".to_owned(), line("pin", source)));
+        }
+    }
     let mut text = SAMPLE_CONFIG.to_owned();
     for (default, chosen) in changes {
         text = text.replacen(&format!("# {default}"), &chosen, 1);
@@ -183,25 +229,63 @@ fn line(what: &str, source: &PassphraseSource) -> String {
     }
 }
 
+/// A key that was made just now.
+enum NewKey {
+    /// It is to be written to a file.
+    File(SigningKey),
+    /// It is in the token, under this label.
+    Token(Arc<dyn Signer>, String),
+}
+
+impl NewKey {
+    async fn make(algorithm: KeyAlgorithm, token: Option<&TokenKeys>) -> Result<Self, InitError> {
+        match token {
+            Some(token) => {
+                let (signer, label) = token.generate(algorithm).await?;
+                Ok(Self::Token(signer, label))
+            }
+            None => SigningKey::generate(algorithm)
+                .map(Self::File)
+                .map_err(|error| InitError::Crypto(error.to_string())),
+        }
+    }
+
+    fn public_key(&self) -> &PublicKey {
+        match self {
+            Self::File(key) => key.public_key(),
+            Self::Token(signer, _) => signer.public_key(),
+        }
+    }
+
+    fn label(&self) -> Option<&str> {
+        match self {
+            Self::File(_) => None,
+            Self::Token(_, label) => Some(label),
+        }
+    }
+}
+
 struct Hierarchy {
     root_key: SigningKey,
     root: Certificate,
-    intermediate_key: SigningKey,
+    intermediate_key: NewKey,
     intermediate: Certificate,
 }
 
 impl Hierarchy {
-    async fn make(init: &Init, now: Timestamp) -> Result<Self, InitError> {
+    async fn make(
+        init: &Init,
+        intermediate_key: NewKey,
+        now: Timestamp,
+    ) -> Result<Self, InitError> {
         let crypto = |error: &dyn std::fmt::Display| InitError::Crypto(error.to_string());
         let root_key = SigningKey::generate(init.key_algorithm).map_err(|error| crypto(&error))?;
-        let intermediate_key =
-            SigningKey::generate(init.key_algorithm).map_err(|error| crypto(&error))?;
         let now = now.unix_seconds();
         let id = IssuerKeyId::of(root_key.public_key().subject_public_key_info());
         let root_list = list_url(&init.public_url, &id, 0);
         let mut root = draft(
             ProfileKind::Root,
-            &root_key,
+            root_key.public_key(),
             &init.trust_domain,
             now,
             i64::MAX,
@@ -216,7 +300,7 @@ impl Hierarchy {
         let issuer = IssuerCertificate::from_der(root.der()).map_err(|error| crypto(&error))?;
         let mut below = draft(
             ProfileKind::Intermediate,
-            &intermediate_key,
+            intermediate_key.public_key(),
             &init.trust_domain,
             now,
             issuer.not_after(),
@@ -241,7 +325,7 @@ impl Hierarchy {
 /// A new CA key always gets a new name (PKITS 4.5.5): the end of it is taken from the key.
 fn draft(
     kind: ProfileKind,
-    key: &SigningKey,
+    key: &PublicKey,
     trust_domain: &TrustDomain,
     now: i64,
     latest: i64,
@@ -258,13 +342,13 @@ fn draft(
         | ProfileKind::OcspResponder => "Issuing CA",
     };
     let domain: String = trust_domain.as_str().chars().take(40).collect();
-    let key_name = hex::encode(&key.public_key().fingerprint()[..4]);
+    let key_name = hex::encode(&key.fingerprint()[..4]);
     Ok(Draft {
         subject: Subject::CommonName(format!("{domain} {what} {key_name}")),
         ..Draft::new(
             profile.into(),
             Serial::random().map_err(|error| InitError::Crypto(error.to_string()))?,
-            key.public_key().clone(),
+            key.clone(),
             validity,
         )
     })
@@ -287,6 +371,9 @@ pub enum InitError {
     /// The high-water mark can't be written.
     #[error(transparent)]
     Mark(#[from] MarkFileError),
+    /// The token can't be used.
+    #[error(transparent)]
+    Token(#[from] CaKeyError),
     /// A key or a certificate can't be made.
     #[error("{0}")]
     Crypto(String),

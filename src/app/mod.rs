@@ -11,6 +11,8 @@ mod passphrase;
 mod serve;
 mod state_dir;
 mod store_config;
+#[cfg_attr(not(feature = "pkcs11"), path = "no_token.rs")]
+mod token;
 mod trust;
 
 /// The store's file in a state directory.
@@ -33,4 +35,5 @@ pub use passphrase::{Passphrase, PassphraseError, PassphraseSource};
 pub use serve::{ServeError, Server, read_settings, serve};
 pub use state_dir::{StateDir, StateError};
 pub use store_config::{StoreConfig, StoreSettings};
+pub use token::TokenKeys;
 use trust::{anchors, keep_trust_current};

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ConfigError, MarkFileError, OwnCertificate, OwnCertificateError, PassphraseError, STORE_FILE,
-    Settings, StateDir, StateError, StoredKeys, anchors,
+    Settings, StateDir, StateError, StoredKeys, TokenKeys, anchors,
     high_water::{check_mark, close_high_water, find_mark, keep_high_water, move_mark},
     keep_trust_current,
 };
@@ -22,12 +22,13 @@ use crate::{
     acme::{self, AcmeState},
     api::{self, ApiState},
     authority::{
-        Authority, AuthorityError, CaKeys, Founding, Parts, Secrets, Standing, found, list_url,
+        Authority, AuthorityError, CaKeyError, CaKeys, Founding, Parts, Secrets, Standing, found,
+        list_url,
     },
     domain::{
         Clock, Principal, Timestamp,
         high_water::HighWaterMark,
-        issuer::{KeyId, KeyPlace},
+        issuer::{IssuerRecord, KeyId, KeyPlace},
         policy::{Policy, PolicyContext},
     },
     gate::{Gate, GateHandle, GateParts, GateStartError},
@@ -128,7 +129,10 @@ impl Materials {
             .as_ref()
             .map(|source| source.read("passphrase of the CA keys"))
             .transpose()?;
-        let ca_keys = Arc::new(StoredKeys::new(state.clone(), passphrase));
+        let mut ca_keys = StoredKeys::new(state.clone(), passphrase);
+        if let Some(token) = &settings.ca.token {
+            ca_keys = ca_keys.with_token(TokenKeys::new(token)?);
+        }
         ca_keys.check()?;
         let policy_context = policy_context(settings, state)?;
         let first_policy = match state.read("policy.toml") {
@@ -165,6 +169,12 @@ impl Materials {
         if store.issuers().await?.is_empty() {
             adopt(state, settings, &store, now).await?;
         }
+        let in_token = |issuer: &IssuerRecord| {
+            issuer.state.stands() && matches!(issuer.key, KeyPlace::Token(_))
+        };
+        if store.issuers().await?.iter().any(in_token) {
+            ca_keys.token()?.check().await?;
+        }
         // Once a policy was applied the file may say anything; for a first start it must be sound.
         if store.policy().await?.is_none() {
             Policy::compile(&first_policy, &policy_context).map_err(|errors| {
@@ -176,7 +186,7 @@ impl Materials {
         }
         Ok(Self {
             store: Arc::new(store),
-            ca_keys,
+            ca_keys: Arc::new(ca_keys),
             secrets,
             policy_context,
             first_policy,
@@ -431,6 +441,9 @@ pub enum ServeError {
     /// What opens the CA keys.
     #[error("the passphrase of the CA keys: {0}")]
     Passphrase(#[from] PassphraseError),
+    /// The token that CA keys are in.
+    #[error(transparent)]
+    CaKey(#[from] CaKeyError),
     /// A port.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -468,9 +481,10 @@ impl ServeError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Policy { .. } => 64,
+            Self::Config(_) | Self::Policy { .. } | Self::CaKey(CaKeyError::Refused(_)) => 64,
             Self::State(_)
             | Self::Passphrase(_)
+            | Self::CaKey(CaKeyError::Failed(_))
             | Self::Bind(_)
             | Self::Socket(_)
             | Self::StoreMissing(_)

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use portcullis_ca::key::{KeyAlgorithm, Signer, SigningKey};
+use portcullis_ca::key::{KeyAlgorithm, PublicKey, Signer, SigningKey};
 use zeroize::Zeroizing;
 
 use super::issuer::KeyHome;
@@ -12,11 +12,12 @@ use crate::domain::issuer::KeyPlace;
 
 /// The keeper of CA keys.
 pub trait CaKeys: Send + Sync {
-    /// The key at a place; nothing when it is offline. A token that is away is no error here: its signer says so, and
-    /// works again when it is back.
+    /// The key at a place; nothing when it is offline. With its public half given, a token that is away is no error here:
+    /// its signer says so, and works again when it is back. Without, the token is asked for it.
     fn open<'a>(
         &'a self,
         place: &'a KeyPlace,
+        public_key: Option<&'a PublicKey>,
     ) -> BoxFuture<'a, Result<Option<Arc<dyn Signer>>, CaKeyError>>;
 
     /// Makes a key; it is durable when this returns.

@@ -54,6 +54,10 @@ pub enum AuthorityError {
         "the key of {0} is offline: it was exported and removed; bring it back for this, or sign with it where it is (portcullis ca --help)"
     )]
     KeyOffline(String),
+    /// The key that must sign did not, as when its token is away. It was logged; the text is for operators, not for
+    /// devices.
+    #[error("{0}")]
+    NotSigned(SignerError),
     /// No active issuer issues a profile.
     #[error(
         "no active issuer issues the profile {0}; portcullis ca list shows the issuers, portcullis ca activate makes one issue"
@@ -99,8 +103,8 @@ impl From<RequestError> for AuthorityError {
 
 impl From<SignerError> for AuthorityError {
     fn from(error: SignerError) -> Self {
-        tracing::error!(%error, "a signature could not be made");
-        Self::Internal(error.to_string())
+        tracing::error!(alarm = "key", %error, "a signature could not be made");
+        Self::NotSigned(error)
     }
 }
 

@@ -1,13 +1,19 @@
 //! `portcullis init`.
 
-use std::process::ExitCode;
+use std::{fs, path::PathBuf, process::ExitCode};
 
 use portcullis_ca::key::KeyAlgorithm;
 use serde_json::json;
 
-use super::{Failure, Outcome, block_on, output, passphrase::PassphraseArgs};
+use super::{
+    Failure, Outcome, block_on, output,
+    passphrase::{PassphraseArgs, PinArgs},
+};
 use crate::{
-    app::{Init, StateDir, SystemClock, init, is_plain_http},
+    app::{
+        Init, InitError, StateDir, SystemClock, TokenChoice, TokenSettings, init, is_plain_http,
+    },
+    authority::CaKeyError,
     domain::{Clock, TrustDomain},
 };
 
@@ -22,9 +28,61 @@ pub(super) struct InitArgs {
     key_type: KeyAlgorithm,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+    /// Put the intermediate's key into a token: the PKCS#11 module, a shared library
+    #[arg(long, value_name = "FILE", help_heading = "Token (PKCS#11)")]
+    token_module: Option<PathBuf>,
+    /// Which token, by its label
+    #[arg(
+        long,
+        value_name = "LABEL",
+        requires = "token_module",
+        help_heading = "Token (PKCS#11)"
+    )]
+    token_label: Option<String>,
+    /// Which token, by its slot
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        requires = "token_module",
+        conflicts_with = "token_label",
+        help_heading = "Token (PKCS#11)"
+    )]
+    token_slot: Option<u64>,
+    #[command(flatten, next_help_heading = "Token (PKCS#11)")]
+    pin: PinArgs,
     /// Where everybody will fetch revocation lists; it is written into certificates
     #[arg(long, default_value = "http://127.0.0.1:8445", value_name = "URL")]
     public_url: String,
+}
+
+/// The token that was named.
+fn token(args: &InitArgs) -> Result<Option<TokenSettings>, Failure> {
+    let pin = args.pin.source()?;
+    let Some(module) = &args.token_module else {
+        if pin.is_some() {
+            return Err(Failure::usage(
+                "a PIN is for a token; say which one by --token-module and --token-label",
+            ));
+        }
+        return Ok(None);
+    };
+    let token = match (&args.token_label, args.token_slot) {
+        (Some(label), _) => TokenChoice::Label(label.clone()),
+        (None, Some(slot)) => TokenChoice::Slot(slot),
+        (None, None) => {
+            return Err(Failure::usage(
+                "say which of the module's tokens by --token-label or --token-slot",
+            ));
+        }
+    };
+    Ok(Some(TokenSettings {
+        // A module that is missing is told of like any other one that can't be used.
+        module: fs::canonicalize(module).unwrap_or_else(|_| module.clone()),
+        token,
+        pin,
+        sessions: TokenSettings::SESSIONS,
+        timeout: TokenSettings::TIMEOUT,
+    }))
 }
 
 pub(super) fn run(args: &InitArgs, state: &StateDir, as_json: bool) -> Outcome {
@@ -46,16 +104,20 @@ pub(super) fn run(args: &InitArgs, state: &StateDir, as_json: bool) -> Outcome {
         trust_domain: args.trust_domain.clone(),
         key_algorithm: args.key_type,
         passphrase,
+        token: token(args)?,
         public_url: args.public_url.clone(),
     };
     let made =
         block_on(init(state, &wanted, SystemClock::default().now()))?.map_err(
             |error| match error {
-                crate::app::InitError::Exists(_) => Failure::usage(error),
-                crate::app::InitError::State(_)
-                | crate::app::InitError::Store(_)
-                | crate::app::InitError::Mark(_)
-                | crate::app::InitError::Crypto(_) => Failure::new(error),
+                InitError::Exists(_) | InitError::Token(CaKeyError::Refused(_)) => {
+                    Failure::usage(error)
+                }
+                InitError::State(_)
+                | InitError::Store(_)
+                | InitError::Mark(_)
+                | InitError::Token(CaKeyError::Failed(_))
+                | InitError::Crypto(_) => Failure::new(error),
             },
         )?;
     let dir = state.path().display().to_string();
@@ -91,10 +153,11 @@ pub(super) fn run(args: &InitArgs, state: &StateDir, as_json: bool) -> Outcome {
     );
     say!(
         "  {dir}/keys/             the CA keys{}; keep a copy of the directory in a safe place",
-        if wanted.passphrase.is_some() {
-            ", sealed"
-        } else {
-            ""
+        match (&wanted.passphrase, &wanted.token) {
+            (None, None) => "",
+            (Some(_), None) => ", sealed",
+            (None, Some(_)) => " but the intermediate's, which is in the token",
+            (Some(_), Some(_)) => ", sealed, but the intermediate's, which is in the token",
         }
     );
     say!("");

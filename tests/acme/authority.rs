@@ -20,6 +20,7 @@ pub async fn start(directory: &Path, clock: Arc<dyn Clock>) -> Authority {
         trust_domain: "acme.test".parse().unwrap(),
         key_algorithm: KeyAlgorithm::P256,
         passphrase: None,
+        token: None,
         public_url: PUBLIC_URL.to_owned(),
     };
     init(&state, &wanted, clock.now()).await.unwrap();

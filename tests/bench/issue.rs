@@ -329,6 +329,7 @@ async fn authority(dir: &Path) -> Authority {
         trust_domain: "bench.internal".parse().expect("a trust domain"),
         key_algorithm: KeyAlgorithm::P256,
         passphrase: None,
+        token: None,
         public_url: public_url.to_owned(),
     };
     init(&state, &wanted, SystemClock.now())

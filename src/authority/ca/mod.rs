@@ -12,7 +12,7 @@ mod state;
 
 use std::sync::Arc;
 
-use portcullis_ca::{issuer_key_id::IssuerKeyId, key::Signer};
+use portcullis_ca::{certificate::IssuerCertificate, issuer_key_id::IssuerKeyId, key::Signer};
 
 pub use certificate::CaDraft;
 pub use create::CreateIssuer;
@@ -107,7 +107,15 @@ impl Authority {
         {
             return Ok(Some(Arc::clone(signer)));
         }
-        Ok(self.inner.parts.ca_keys.open(&record.key).await?)
+        let certificate = IssuerCertificate::from_der(&record.certificate)
+            .map_err(|error| AuthorityError::Internal(format!("{}: {error}", record.name)))?;
+        let public_key = certificate.public_key();
+        Ok(self
+            .inner
+            .parts
+            .ca_keys
+            .open(&record.key, Some(public_key))
+            .await?)
     }
 
     /// Refuses a name that is taken.

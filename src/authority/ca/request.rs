@@ -150,7 +150,7 @@ impl Authority {
             ))?;
         let signer = match &record.key {
             place @ (KeyPlace::File(_) | KeyPlace::Token(_)) => {
-                self.inner.parts.ca_keys.open(place).await?
+                self.inner.parts.ca_keys.open(place, None).await?
             }
             KeyPlace::Offline => None,
         };

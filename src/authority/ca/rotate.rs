@@ -141,7 +141,7 @@ impl Authority {
                 .inner
                 .parts
                 .ca_keys
-                .open(&root.key)
+                .open(&root.key, None)
                 .await?
                 .ok_or_else(|| AuthorityError::KeyOffline(root.record.name.to_string()))?;
             let new_root = Issuer::new(
