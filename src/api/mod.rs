@@ -13,6 +13,7 @@ pub mod api_key;
 pub mod audit;
 mod caller;
 pub mod certificate;
+pub mod doctor;
 pub mod invitation;
 pub mod issuer;
 pub mod list;

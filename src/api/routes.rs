@@ -9,8 +9,8 @@ use axum::{
 };
 
 use super::{
-    ApiState, SharedState, api_key, audit, caller, certificate, invitation, issuer, list, policy,
-    problem::Problem,
+    ApiState, SharedState, api_key, audit, caller, certificate, doctor, invitation, issuer, list,
+    policy, problem::Problem,
 };
 
 /// A route: its method, its path, and the service and action of the scope that it needs.
@@ -33,7 +33,7 @@ const fn route(method: &'static str, path: &'static str, permission: &'static st
 }
 
 /// The table of permissions. What doesn't stand here doesn't exist.
-pub const ROUTES: [Route; 23] = [
+pub const ROUTES: [Route; 24] = [
     route("GET", "/v1/api-keys", "api-keys:read"),
     route("POST", "/v1/api-keys", "api-keys:mint"),
     route("POST", "/v1/api-keys/{id}/revoke", "api-keys:revoke"),
@@ -51,6 +51,7 @@ pub const ROUTES: [Route; 23] = [
     route("POST", "/v1/issuers/{name}/rotate", "issuers:rotate"),
     route("POST", "/v1/issuer-imports", "issuers:create"),
     route("POST", "/v1/issuer-requests", "issuers:create"),
+    route("GET", "/v1/doctor", "doctor:read"),
     route("POST", "/v1/invitations", "invitations:create"),
     route("GET", "/v1/lists", "lists:read"),
     route("POST", "/v1/lists/publish", "lists:publish"),
@@ -94,6 +95,7 @@ fn handler(route: &Route) -> MethodRouter<SharedState> {
         ("POST", "/v1/issuers/{name}/rotate") => post(issuer::rotate),
         ("POST", "/v1/issuer-imports") => post(issuer::import),
         ("POST", "/v1/issuer-requests") => post(issuer::request),
+        ("GET", "/v1/doctor") => get(doctor::examine),
         ("POST", "/v1/invitations") => post(invitation::create),
         ("GET", "/v1/lists") => get(list::list),
         ("POST", "/v1/lists/publish") => post(list::publish),

@@ -175,6 +175,13 @@ impl CaKeys for StoredKeys {
         })
     }
 
+    fn is_open_on_disk(&self, place: &KeyPlace) -> bool {
+        match place {
+            KeyPlace::File(name) => self.state.is_open(name),
+            KeyPlace::Token(_) | KeyPlace::Offline => false,
+        }
+    }
+
     fn remove<'a>(&'a self, place: &'a KeyPlace) -> BoxFuture<'a, Result<(), CaKeyError>> {
         Box::pin(async move {
             match place {

@@ -18,7 +18,7 @@ use url::Url;
 use super::{StoreConfig, StoreSettings};
 use crate::{
     acme::{AcmeConfig, AcmeSettings},
-    authority::{ListSchedule, OcspSchedule, Profiles},
+    authority::{DoctorSettings, ListSchedule, OcspSchedule, Profiles},
     domain::{TrustDomain, duration::WrittenDuration},
     gate::{GateConfig, GateSettings},
     listen::{Limits, LimitsConfig},
@@ -58,6 +58,8 @@ pub struct Config {
     pub acme: AcmeConfig,
     /// `[admin]`.
     pub admin: AdminConfig,
+    /// `[doctor]`.
+    pub doctor: DoctorConfig,
 }
 
 /// `[lists]` as read.
@@ -74,6 +76,14 @@ pub struct ListsConfig {
 pub struct OcspConfig {
     /// From thisUpdate to nextUpdate.
     pub life: Option<WrittenDuration>,
+}
+
+/// `[doctor]` as read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DoctorConfig {
+    /// How many certificates the store may hold.
+    pub certificates: Option<u64>,
 }
 
 /// `[server]` as read.
@@ -123,6 +133,7 @@ impl Default for Config {
             gate: GateConfig::default(),
             acme: AcmeConfig::default(),
             admin: AdminConfig::default(),
+            doctor: DoctorConfig::default(),
         }
     }
 }
@@ -174,6 +185,8 @@ pub struct Settings {
     pub ocsp_schedule: OcspSchedule,
     /// What is kept, and where the high-water mark is.
     pub store: StoreSettings,
+    /// From when on the doctor speaks up.
+    pub doctor: DoctorSettings,
     /// Where the HTTPS front listens.
     pub server_listen: SocketAddr,
     /// How clients reach it.
@@ -285,6 +298,12 @@ impl Config {
                 .store
                 .checked(state_dir)
                 .map_err(|(key, error)| source.fault(&format!("store.{key}"), error))?,
+            doctor: DoctorSettings {
+                certificates: self
+                    .doctor
+                    .certificates
+                    .unwrap_or(DoctorSettings::default().certificates),
+            },
             server_limits: self
                 .server
                 .limits

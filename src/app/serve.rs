@@ -69,6 +69,8 @@ pub async fn serve(state: &StateDir, clock: Arc<dyn Clock>) -> Result<Server, Se
     let authority = materials.start(&settings, &clock).await?;
     check_public_url(&authority, &settings, state)?;
     authority.publish_due_lists().await?;
+    // What fails here has been told, is tried again, and is no reason not to start.
+    let _ = authority.renew_due_responders().await;
     let own = OwnCertificate::issue(&authority, settings.server_names.clone()).await?;
     let certificate = own.certificate();
     let gate = Gate::start(
@@ -206,6 +208,7 @@ impl Materials {
             profiles: settings.profiles.clone(),
             list_schedule: settings.list_schedule,
             ocsp_schedule: settings.ocsp_schedule,
+            doctor: settings.doctor,
             secrets: self.secrets,
             policy_context: self.policy_context,
             standing: Arc::new(Standing::closed()),
@@ -369,6 +372,8 @@ impl Server {
         self.spawn_job(async move { authority.keep_lists_current().await });
         let authority = self.authority.clone();
         self.spawn_job(async move { authority.keep_responders_current().await });
+        let authority = self.authority.clone();
+        self.spawn_job(async move { authority.keep_examined().await });
         let authority = self.authority.clone();
         self.spawn_job(async move { own.keep_current(&authority).await });
         let (authority, anchors) = (self.authority.clone(), self.gate.anchors());

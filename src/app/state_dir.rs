@@ -180,6 +180,13 @@ impl StateDir {
         })
     }
 
+    /// Whether a file holds a private key that no passphrase seals.
+    #[must_use]
+    pub fn is_open(&self, name: &str) -> bool {
+        self.secret(name)
+            .is_ok_and(|pem| pem.contains("-----BEGIN PRIVATE KEY-----"))
+    }
+
     /// Reads the seed.
     ///
     /// # Errors

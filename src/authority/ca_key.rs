@@ -40,6 +40,9 @@ pub trait CaKeys: Send + Sync {
         passphrase: &'a [u8],
     ) -> BoxFuture<'a, Result<Zeroizing<String>, CaKeyError>>;
 
+    /// Whether a key lies in a file that no passphrase seals.
+    fn is_open_on_disk(&self, place: &KeyPlace) -> bool;
+
     /// Removes a key for good.
     fn remove<'a>(&'a self, place: &'a KeyPlace) -> BoxFuture<'a, Result<(), CaKeyError>>;
 }

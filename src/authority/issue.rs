@@ -153,7 +153,9 @@ impl Authority {
                     / 3
                     * 2,
             );
+        let validity = (record.not_before, record.not_after);
         self.store().record_certificate(record, audit).await?;
+        *self.inner.own_certificate.lock() = Some(validity);
         Ok(OwnCertificate { chain, renew_at })
     }
 

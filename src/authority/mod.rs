@@ -7,7 +7,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::{
     domain::{
@@ -29,6 +29,7 @@ pub mod ca;
 mod ca_key;
 mod certificate;
 mod challenge;
+pub mod doctor;
 mod error;
 mod founding;
 mod in_progress;
@@ -48,6 +49,7 @@ pub use account::NewAccount;
 pub use api_key::{MintApiKey, MintedApiKey};
 pub use bundle::Readiness;
 pub use ca_key::{CaKeyError, CaKeys};
+pub use doctor::{Check, DoctorSettings, Finding, Report, Severity, Watch};
 pub use error::AuthorityError;
 pub use founding::{Founding, found};
 pub use in_progress::InProgress;
@@ -78,6 +80,8 @@ pub struct Parts {
     pub list_schedule: ListSchedule,
     /// How long OCSP answers are good for.
     pub ocsp_schedule: OcspSchedule,
+    /// From when on the doctor speaks up.
+    pub doctor: DoctorSettings,
     /// Pepper and root of derived keys.
     pub secrets: Secrets,
     /// What policies are compiled with.
@@ -104,6 +108,10 @@ struct Inner {
     lists: ArcSwap<Vec<CurrentList>>,
     /// What signs OCSP answers.
     responders: ocsp::Responders,
+    /// The validity of this process's own certificate.
+    own_certificate: parking_lot::Mutex<Option<(Timestamp, Timestamp)>>,
+    /// What the doctor found last.
+    report: ArcSwapOption<Report>,
     /// Wakes whoever publishes lists.
     list_due: tokio::sync::Notify,
 }
@@ -122,6 +130,8 @@ impl Authority {
                 issuers: ArcSwap::default(),
                 lists: ArcSwap::default(),
                 responders: ocsp::Responders::default(),
+                own_certificate: parking_lot::Mutex::default(),
+                report: ArcSwapOption::default(),
                 list_due: tokio::sync::Notify::new(),
             }),
         };

@@ -98,6 +98,12 @@ impl ActiveResponder {
         self.serial
     }
 
+    /// The first moment of its certificate's validity.
+    #[must_use]
+    pub fn not_before(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(self.responder.not_before())
+    }
+
     /// The last moment of its certificate's validity.
     #[must_use]
     pub fn not_after(&self) -> Timestamp {
@@ -363,8 +369,6 @@ impl Authority {
     }
 
     async fn renew_due_responder(&self, issuer: &Issuer) -> Result<(), AuthorityError> {
-        let sends_people_here = !issuer.record.is_root()
-            && matches!(issuer.state(), IssuerState::Active | IssuerState::Retiring);
         let current = self.ocsp_responders().get(&issuer.id()).cloned();
         let revoked = match &current {
             Some(active) => {
@@ -373,7 +377,7 @@ impl Authority {
                     .is_none_or(|record| record.revocation.is_some())
                     .then_some(active.serial)
             }
-            None if sends_people_here => None,
+            None if self.sends_to_responder(issuer) => None,
             None => return Ok(()),
         };
         let now = self.now();
@@ -382,6 +386,13 @@ impl Authority {
         })
         .await?;
         Ok(())
+    }
+
+    /// Whether an issuer's certificates send people here, so that a responder should be there before anybody asks.
+    pub(super) fn sends_to_responder(&self, issuer: &Issuer) -> bool {
+        can_answer(issuer, self.now())
+            && !issuer.record.is_root()
+            && matches!(issuer.state(), IssuerState::Active | IssuerState::Retiring)
     }
 
     /// Keeps the responders in good time, until it is dropped. `app` runs it as a job.

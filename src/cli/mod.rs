@@ -20,6 +20,7 @@ mod cert;
 mod client;
 mod crl;
 pub mod demo;
+mod doctor;
 mod init;
 mod invite;
 mod key;
@@ -79,6 +80,8 @@ enum Command {
     /// Show and publish revocation lists
     #[command(subcommand)]
     Crl(crl::CrlCommand),
+    /// Find out what is about to go wrong, and what to do
+    Doctor(doctor::DoctorArgs),
     /// Read the audit trail
     Audit(audit::AuditArgs),
 }
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Cert(command) => cert::run(command, &state, cli.json),
         Command::Policy(command) => policy::run(command, &state, cli.json),
         Command::Crl(command) => crl::run(&command, &state, cli.json),
+        Command::Doctor(args) => doctor::run(&args, &state, cli.json),
         Command::Audit(args) => audit::run(&args, &state, cli.json),
     };
     match outcome {

@@ -198,3 +198,20 @@ pub trait Standings: Send + Sync {
     /// Every revoked serial with its issuer whose certificate has not expired at a moment.
     fn all_revoked(&self, not_expired_at: Timestamp) -> Answer<'_, Vec<(IssuerKeyId, Serial)>>;
 }
+
+/// What the doctor wants to know.
+pub trait Health: Send + Sync {
+    /// The store's state, at little cost.
+    fn health(&self) -> Answer<'_, StoreHealth>;
+}
+
+/// The store's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// How many certificates it holds, at most.
+    pub certificates: u64,
+    /// When the newest audit entry was written.
+    pub newest_record: Option<Timestamp>,
+    /// For each issuer among the newest 1,000 certificates, how many of its are leaves.
+    pub newest_leaves: Vec<(IssuerKeyId, u64)>,
+}

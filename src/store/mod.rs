@@ -17,8 +17,8 @@ pub use command::{
 pub use error::StoreError;
 pub use look_up::{
     Accounts, ApiKeys, AuditQuery, AuditTrail, Authorizations, BundleReadiness, CertificateFilter,
-    Certificates, Enrolments, Invitations, Issuers, Lists, Orders, Policies, PolicyRevision,
-    Standings, StoredList,
+    Certificates, Enrolments, Health, Invitations, Issuers, Lists, Orders, Policies,
+    PolicyRevision, Standings, StoreHealth, StoredList,
 };
 
 /// What a call of the store comes back as.
@@ -33,6 +33,7 @@ pub trait Store:
     + Certificates
     + Commands
     + Enrolments
+    + Health
     + Invitations
     + Issuers
     + Lists

@@ -4,7 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use portcullis::{
     app::{Init, StateDir, StoredKeys, init},
-    authority::{Authority, ListSchedule, OcspSchedule, Parts, Profiles, Secrets, Standing},
+    authority::{
+        Authority, DoctorSettings, ListSchedule, OcspSchedule, Parts, Profiles, Secrets, Standing,
+    },
     domain::{Clock, policy::PolicyContext},
     store::sqlite::SqliteStore,
 };
@@ -37,6 +39,7 @@ pub async fn open(state: &StateDir, clock: Arc<dyn Clock>) -> Authority {
         profiles: Profiles::default(),
         list_schedule: ListSchedule::default(),
         ocsp_schedule: OcspSchedule::default(),
+        doctor: DoctorSettings::default(),
         secrets: Secrets::from_seed(&[9; 32]),
         policy_context: PolicyContext {
             trust_domain: "acme.test".parse().unwrap(),

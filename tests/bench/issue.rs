@@ -343,6 +343,7 @@ async fn authority(dir: &Path) -> Authority {
         profiles: Profiles::default(),
         list_schedule: ListSchedule::default(),
         ocsp_schedule: OcspSchedule::default(),
+        doctor: DoctorSettings::default(),
         secrets: Secrets::from_seed(&state.seed().expect("a seed")),
         policy_context: PolicyContext {
             trust_domain: "bench.internal".parse().expect("a trust domain"),

@@ -22,6 +22,7 @@ mod authorization;
 mod certificate;
 mod commands;
 mod enrolment;
+mod health;
 mod invitation;
 mod issuer;
 mod list;
