@@ -93,6 +93,15 @@ impl Profile {
         }
     }
 
+    /// The profile with a kind of key that somebody asked for by name among those that it certifies.
+    #[must_use]
+    pub fn with_key(mut self, algorithm: KeyAlgorithm) -> Self {
+        if !self.keys.contains(&algorithm) {
+            self.keys.push(algorithm);
+        }
+        self
+    }
+
     /// notBefore and notAfter, in seconds since the epoch, for a certificate that is issued now. notAfter is never
     /// beyond `latest`, the issuer's.
     #[must_use]

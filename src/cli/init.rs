@@ -23,7 +23,8 @@ pub(super) struct InitArgs {
     /// The trust domain of devices and services: certificates carry spiffe://TRUST-DOMAIN/KIND/PATH
     #[arg(long, default_value = "portcullis.internal", value_name = "NAME")]
     trust_domain: TrustDomain,
-    /// The algorithm of the CA keys: p256, p384 or ed25519
+    /// The algorithm of the CA keys: p256, p384, ed25519, rsa2048, rsa3072, rsa4096, or mldsa44, mldsa65, mldsa87, which
+    /// few clients know yet
     #[arg(long, default_value = "p256", value_name = "ALGORITHM")]
     key_type: KeyAlgorithm,
     #[command(flatten)]

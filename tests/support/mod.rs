@@ -1,6 +1,8 @@
 //! A real `portcullis serve` in a directory of its own, for tests that talk to it as its users do.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub mod objects;
+
 use std::{
     fs,
     io::{BufRead, BufReader},

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use portcullis_ca::{
     certificate::{Certificate, Draft, IssuerCertificate},
     issuer_key_id::IssuerKeyId,
-    key::{PublicKey, Signer},
+    key::{KeyAlgorithm, PublicKey, Signer},
     profile::{Profile, ProfileKind, Subject},
     serial::Serial,
 };
@@ -67,7 +67,8 @@ impl CaDraft<'_> {
         };
         let domain: String = self.trust_domain.as_str().chars().take(40).collect();
         let key_name = hex::encode(&self.public_key.fingerprint()[..4]);
-        Subject::CommonName(format!("{domain} {what} {key_name}"))
+        let common_name = format!("{domain} {what} {key_name}");
+        self.profile.subject.subject(Some(common_name))
     }
 
     fn draft(&self, latest: i64) -> Result<Draft, AuthorityError> {
@@ -90,7 +91,7 @@ impl Authority {
         root: &Issuer,
         signer: &Issuer,
     ) -> Result<Certificate, AuthorityError> {
-        let profile = self.ca_profile(ProfileKind::CrossRoot);
+        let profile = Arc::clone(self.profiles().of_kind(ProfileKind::CrossRoot));
         let latest = root
             .certificate
             .not_after()
@@ -105,8 +106,27 @@ impl Authority {
         Ok(checked.sign(&**signer.signer()?).await?)
     }
 
-    /// What CAs of a kind contain, and for how long.
-    pub(super) fn ca_profile(&self, kind: ProfileKind) -> Arc<Profile> {
-        Arc::clone(self.profiles().of_kind(kind))
+    /// What a CA of a kind contains, and for how long. A key that is in no default is certified where the operator named
+    /// it: the profile's own list must hold the others.
+    ///
+    /// # Errors
+    /// `Invalid` with the kinds of keys that are certified.
+    pub(super) fn ca_profile(
+        &self,
+        kind: ProfileKind,
+        algorithm: KeyAlgorithm,
+    ) -> Result<Arc<Profile>, AuthorityError> {
+        let profile = self.profiles().of_kind(kind);
+        if profile.keys.contains(&algorithm) {
+            return Ok(Arc::clone(profile));
+        }
+        if algorithm.is_opt_in() {
+            return Ok(Profile::clone(profile).with_key(algorithm).into());
+        }
+        let keys: Vec<&str> = profile.keys.iter().map(|key| key.name()).collect();
+        Err(AuthorityError::Invalid(format!(
+            "the key is to be {algorithm}, and profiles.{kind}.keys certifies {}",
+            keys.join(", ")
+        )))
     }
 }

@@ -140,7 +140,7 @@ impl Authority {
             IssuerRole::Intermediate => ProfileKind::Intermediate,
         };
         let draft = CaDraft {
-            profile: self.ca_profile(kind),
+            profile: self.ca_profile(kind, signer.public_key().algorithm())?,
             trust_domain: self.trust_domain(),
             public_key: signer.public_key(),
             public_url: &self.inner.parts.public_url,

@@ -47,7 +47,8 @@ impl Authority {
         let outcome = async {
             let now = self.now();
             let draft = CaDraft {
-                profile: self.ca_profile(ProfileKind::Intermediate),
+                profile: self
+                    .ca_profile(ProfileKind::Intermediate, signer.public_key().algorithm())?,
                 trust_domain: self.trust_domain(),
                 public_key: signer.public_key(),
                 public_url: &self.inner.parts.public_url,
@@ -156,7 +157,7 @@ impl Authority {
         };
         let signer = signer.ok_or_else(|| AuthorityError::KeyOffline(name.to_owned()))?;
         let draft = CaDraft {
-            profile: self.ca_profile(ProfileKind::Intermediate),
+            profile: self.ca_profile(ProfileKind::Intermediate, signer.public_key().algorithm())?,
             trust_domain: self.trust_domain(),
             public_key: signer.public_key(),
             public_url: &self.inner.parts.public_url,
