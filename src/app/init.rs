@@ -330,7 +330,7 @@ fn draft(
     now: i64,
     latest: i64,
 ) -> Result<Draft, InitError> {
-    let profile = Profile::default_for(kind).with_key(key.public_key().algorithm());
+    let profile = Profile::default_for(kind).with_key(key.algorithm());
     let validity = profile.validity(now, latest);
     let what = match kind {
         ProfileKind::Root => "Root",
