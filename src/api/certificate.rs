@@ -1,35 +1,18 @@
-//! Listing, showing and revoking certificates.
+//! Revoking certificates, and a certificate as it is shown.
 
-use axum::{
-    Extension, Json,
-    extract::{Path, Query, State},
-};
-use portcullis_ca::{certificate::to_pem, revocation::RevocationReason, serial::Serial};
+use axum::{Extension, Json, extract::State};
+use portcullis_ca::{revocation::RevocationReason, serial::Serial};
 use serde::{Deserialize, Serialize};
 
 use super::{SharedState, caller::Caller, problem::Problem};
 use crate::{
     domain::{
-        Principal, ProfileName, Timestamp,
+        Principal, Timestamp,
         certificate::{CertificateRecord, CertificateStatus, ends_enrolment},
         text::as_text,
     },
     store::CertificateFilter,
 };
-
-/// Which certificates are wanted.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListCertificates {
-    /// Those of a principal.
-    pub principal: Option<String>,
-    /// Those of a profile.
-    pub profile: Option<String>,
-    /// Those that are `valid`, `expired` or `revoked`.
-    pub status: Option<String>,
-    /// At most so many.
-    pub limit: Option<usize>,
-}
 
 /// A certificate as it is shown.
 #[derive(Debug, Serialize, Deserialize)]
@@ -69,7 +52,7 @@ pub struct ShownCertificate {
 }
 
 impl ShownCertificate {
-    fn of(record: &CertificateRecord, now: Timestamp) -> Self {
+    pub(super) fn of(record: &CertificateRecord, now: Timestamp) -> Self {
         use aws_lc_rs::digest;
         Self {
             serial: record.serial,
@@ -91,61 +74,6 @@ impl ShownCertificate {
             pem: None,
         }
     }
-}
-
-pub(super) async fn list(
-    State(state): State<SharedState>,
-    Extension(caller): Extension<Caller>,
-    Query(wanted): Query<ListCertificates>,
-) -> Result<Json<Vec<ShownCertificate>>, Problem> {
-    caller.on_everything()?;
-    let now = state.authority.now();
-    let bad = |error: &dyn std::fmt::Display| Problem::bad_request(&error.to_string());
-    let status = match wanted.status.as_deref() {
-        None => None,
-        Some("valid") => Some(CertificateStatus::Valid),
-        Some("expired") => Some(CertificateStatus::Expired),
-        Some("revoked") => Some(CertificateStatus::Revoked),
-        Some(other) => {
-            return Err(Problem::bad_request(&format!(
-                "{other:?} is no status; one of valid, expired, revoked"
-            )));
-        }
-    };
-    let filter = CertificateFilter {
-        principal: wanted
-            .principal
-            .map(|text| text.parse::<Principal>().map_err(|error| bad(&error)))
-            .transpose()?,
-        profile: wanted
-            .profile
-            .map(|text| text.parse::<ProfileName>().map_err(|error| bad(&error)))
-            .transpose()?,
-        status: status.map(|status| (status, now)),
-        limit: wanted.limit.unwrap_or(1000),
-    };
-    let records = state.authority.certificates(filter).await?;
-    Ok(Json(
-        records
-            .iter()
-            .map(|record| ShownCertificate::of(record, now))
-            .collect(),
-    ))
-}
-
-pub(super) async fn show(
-    State(state): State<SharedState>,
-    Extension(caller): Extension<Caller>,
-    Path(serial): Path<String>,
-) -> Result<Json<ShownCertificate>, Problem> {
-    let record = record(&state, &serial).await?;
-    match &record.principal {
-        Some(principal) => caller.on(principal)?,
-        None => caller.on_everything()?,
-    };
-    let mut shown = ShownCertificate::of(&record, state.authority.now());
-    shown.pem = Some(to_pem(&record.der));
-    Ok(Json(shown))
 }
 
 /// Which certificates to revoke: by serial, or all good ones of a principal.
@@ -239,7 +167,10 @@ pub(super) async fn revoke(
     }))
 }
 
-async fn record(state: &SharedState, serial: &str) -> Result<CertificateRecord, Problem> {
+pub(super) async fn record(
+    state: &SharedState,
+    serial: &str,
+) -> Result<CertificateRecord, Problem> {
     let serial: Serial =
         serial
             .parse()

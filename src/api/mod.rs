@@ -14,6 +14,7 @@ pub mod audit;
 mod caller;
 pub mod certificate;
 pub mod doctor;
+pub mod inventory;
 pub mod invitation;
 pub mod issuer;
 pub mod list;

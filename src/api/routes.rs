@@ -9,8 +9,8 @@ use axum::{
 };
 
 use super::{
-    ApiState, SharedState, api_key, audit, caller, certificate, doctor, invitation, issuer, list,
-    policy, problem::Problem,
+    ApiState, SharedState, api_key, audit, caller, certificate, doctor, inventory, invitation,
+    issuer, list, policy, problem::Problem,
 };
 
 /// A route: its method, its path, and the service and action of the scope that it needs.
@@ -82,8 +82,8 @@ fn handler(route: &Route) -> MethodRouter<SharedState> {
         ("POST", "/v1/api-keys") => post(api_key::mint),
         ("POST", "/v1/api-keys/{id}/revoke") => post(api_key::revoke),
         ("GET", "/v1/audit") => get(audit::list),
-        ("GET", "/v1/certificates") => get(certificate::list),
-        ("GET", "/v1/certificates/{serial}") => get(certificate::show),
+        ("GET", "/v1/certificates") => get(inventory::list),
+        ("GET", "/v1/certificates/{serial}") => get(inventory::show),
         ("POST", "/v1/certificates/revoke") => post(certificate::revoke),
         ("GET", "/v1/bundle") => get(issuer::bundle),
         ("GET", "/v1/issuers") => get(issuer::list),

@@ -5,13 +5,13 @@ use std::{io, process::ExitCode};
 use clap::Subcommand;
 use portcullis_ca::{revocation::RevocationReason, serial::Serial};
 
-use super::{
-    Failure, Outcome,
-    client::{Client, query},
-    output, verify,
-};
+mod list;
+mod show;
+mod text;
+
+use super::{Failure, Outcome, client::Client, output, verify};
 use crate::{
-    api::certificate::{CertificatesRevoked, RevokeCertificates, ShownCertificate},
+    api::certificate::{CertificatesRevoked, RevokeCertificates},
     app::{StateDir, SystemClock},
     domain::{Clock, Principal},
 };
@@ -19,32 +19,17 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub(super) enum CertCommand {
     /// List certificates, newest first
-    List(ListArgs),
-    /// Show a certificate
+    List(list::ListArgs),
+    /// Show a certificate in words, who asked for it, and what came before and after it
     Show {
-        /// Its serial
-        serial: Serial,
+        /// Its serial, or a file with it (PEM or DER)
+        #[arg(value_name = "SERIAL|FILE")]
+        what: String,
     },
     /// Revoke certificates; nobody gets in with them any more when this returns
     Revoke(RevokeArgs),
     /// Verify a certificate as the gate does
     Verify(verify::VerifyArgs),
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct ListArgs {
-    /// Those of a principal
-    #[arg(long, value_name = "PRINCIPAL")]
-    principal: Option<Principal>,
-    /// Those of a profile: server, device or service
-    #[arg(long, value_name = "PROFILE")]
-    profile: Option<String>,
-    /// Those that are valid, expired or revoked
-    #[arg(long, value_name = "STATUS")]
-    status: Option<String>,
-    /// At most so many
-    #[arg(long, default_value_t = 100, value_name = "COUNT")]
-    limit: usize,
 }
 
 #[derive(Debug, clap::Args)]
@@ -60,8 +45,8 @@ pub(super) struct RevokeArgs {
 
 pub(super) fn run(command: CertCommand, state: &StateDir, as_json: bool) -> Outcome {
     match command {
-        CertCommand::List(args) => list(&Client::new(state)?, &args, as_json),
-        CertCommand::Show { serial } => show(&Client::new(state)?, serial, as_json),
+        CertCommand::List(args) => list::run(&Client::new(state)?, &args, as_json),
+        CertCommand::Show { what } => show::run(&Client::new(state)?, &what, as_json),
         CertCommand::Revoke(args) => revoke(&Client::new(state)?, args, as_json),
         CertCommand::Verify(mut args) => {
             args.json |= as_json;
@@ -70,85 +55,6 @@ pub(super) fn run(command: CertCommand, state: &StateDir, as_json: bool) -> Outc
             Ok(verdict.into())
         }
     }
-}
-
-fn list(client: &Client, args: &ListArgs, as_json: bool) -> Outcome {
-    let query = query(&[
-        (
-            "principal",
-            args.principal.as_ref().map(ToString::to_string),
-        ),
-        ("profile", args.profile.clone()),
-        ("status", args.status.clone()),
-        ("limit", Some(args.limit.to_string())),
-    ]);
-    let certificates: Vec<ShownCertificate> = client.get(&format!("/v1/certificates?{query}"))?;
-    if as_json {
-        output::json(&certificates)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let rows: Vec<Vec<String>> = certificates
-        .iter()
-        .map(|certificate| {
-            vec![
-                certificate.serial.to_string(),
-                certificate.status.clone(),
-                certificate.profile.clone(),
-                certificate
-                    .principal
-                    .as_ref()
-                    .map_or_else(|| certificate.names.join(" "), ToString::to_string),
-                certificate.not_after.to_string(),
-            ]
-        })
-        .collect();
-    output::table(
-        &[
-            "SERIAL",
-            "STATUS",
-            "PROFILE",
-            "PRINCIPAL OR NAMES",
-            "NOT AFTER",
-        ],
-        &rows,
-    );
-    Ok(ExitCode::SUCCESS)
-}
-
-fn show(client: &Client, serial: Serial, as_json: bool) -> Outcome {
-    let shown: ShownCertificate = client.get(&format!("/v1/certificates/{serial}"))?;
-    if as_json {
-        output::json(&shown)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let row = |name: &str, value: &str| say!("{name:<12} {value}");
-    row("serial", &shown.serial.to_string());
-    row("status", &shown.status);
-    if let (Some(at), Some(reason)) = (shown.revoked_at, &shown.revocation_reason) {
-        row("revoked", &format!("{at}, {reason}"));
-    }
-    row("profile", &shown.profile);
-    if let Some(principal) = &shown.principal {
-        row("principal", &principal.to_string());
-    }
-    for name in &shown.names {
-        row("name", name);
-    }
-    row("not before", &shown.not_before.to_string());
-    row("not after", &shown.not_after.to_string());
-    row("issued", &shown.issued_at.to_string());
-    row("issuer key", &shown.issuer);
-    row("sha256", &shown.sha256);
-    if let Some(account) = &shown.account {
-        row("account", account);
-    }
-    if let Some(enrolment) = &shown.enrolment {
-        row("enrolment", enrolment);
-    }
-    if let Some(pem) = &shown.pem {
-        say!("{}", pem.trim_end());
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn revoke(client: &Client, args: RevokeArgs, as_json: bool) -> Outcome {

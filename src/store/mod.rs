@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 
 mod command;
 mod error;
+mod inventory;
 mod look_up;
 pub mod sqlite;
 
@@ -15,6 +16,10 @@ pub use command::{
     RevokedCertificates,
 };
 pub use error::StoreError;
+pub use inventory::{
+    InvalidCursor, InvalidSerialPrefix, Inventory, InventoryCursor, InventoryPage, InventoryQuery,
+    Kin, SerialPrefix,
+};
 pub use look_up::{
     Accounts, ApiKeys, AuditQuery, AuditTrail, Authorizations, BundleReadiness, CertificateFilter,
     Certificates, Enrolments, Health, Invitations, Issuers, Lists, Orders, Policies,
@@ -34,6 +39,7 @@ pub trait Store:
     + Commands
     + Enrolments
     + Health
+    + Inventory
     + Invitations
     + Issuers
     + Lists

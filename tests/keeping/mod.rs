@@ -3,3 +3,4 @@
 mod audit;
 mod faults;
 mod high_water;
+mod inventory;

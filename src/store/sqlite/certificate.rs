@@ -6,7 +6,7 @@ use rusqlite::{
     types::{Type, Value},
 };
 
-use super::{SqliteStore, failed, from_json, from_text, to_json};
+use super::{SqliteStore, failed, from_json, from_text, inventory, to_json};
 use crate::{
     domain::{
         Timestamp,
@@ -16,7 +16,7 @@ use crate::{
     store::{Answer, CertificateFilter, Certificates, StoreError},
 };
 
-const COLUMNS: &str = "serial, issuer, list_shard, profile, principal, names, not_before, not_after, \
+pub(super) const COLUMNS: &str = "serial, issuer, list_shard, profile, principal, names, not_before, not_after, \
      key_fingerprint, der, enrolment, account, \"order\", issued_at, revoked_at, revocation_reason";
 
 impl Certificates for SqliteStore {
@@ -138,7 +138,8 @@ pub(super) fn insert(
                 StoreError::Conflict("a certificate with this serial exists")
             }
             _ => failed(error),
-        })
+        })?;
+    inventory::insert_names(connection, certificate)
 }
 
 pub(super) fn mark_revoked(
@@ -213,7 +214,7 @@ fn serial(row: &Row<'_>, column: usize) -> rusqlite::Result<Serial> {
     })
 }
 
-fn record(row: &Row<'_>) -> rusqlite::Result<CertificateRecord> {
+pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<CertificateRecord> {
     let at: Option<i64> = row.get(14)?;
     let code: Option<u8> = row.get(15)?;
     let principal = match row.get_ref(4)?.as_str_or_null()? {

@@ -23,6 +23,7 @@ mod certificate;
 mod commands;
 mod enrolment;
 mod health;
+mod inventory;
 mod invitation;
 mod issuer;
 mod list;
