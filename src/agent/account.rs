@@ -60,18 +60,14 @@ impl StoredAccount {
     /// The principal as the operator writes it, as well as the agent can know it: `device:fra/sensor-42`.
     #[must_use]
     pub fn principal_hint(&self) -> String {
-        let path = self
-            .identifiers
-            .iter()
-            .find_map(|identifier| match identifier {
-                Identifier::PermanentIdentifier(path) => Some(path.as_str()),
-                Identifier::Dns(_) | Identifier::Ip(_) => None,
-            });
-        match (path, self.profile.as_deref()) {
-            (Some(path), Some(kind @ ("device" | "service" | "user"))) => format!("{kind}:{path}"),
-            (Some(path), _) => format!("device:{path}"),
-            (None, _) => "KIND:PATH".to_owned(),
-        }
+        principal(&self.identifiers, self.profile.as_deref())
+            .unwrap_or_else(|| "KIND:PATH".to_owned())
+    }
+
+    /// What the account enrols as; see [`identity`].
+    #[must_use]
+    pub fn identity(&self) -> String {
+        identity(&self.identifiers, self.profile.as_deref())
     }
 
     /// The account as the text of its file: a secret.
@@ -114,6 +110,29 @@ impl StoredAccount {
             key: Zeroizing::new(key),
         })
     }
+}
+
+/// What an invitation or an account is for, in words for people: the principal, or the names where it has none. It is
+/// the same for every invitation of a principal.
+#[must_use]
+pub fn identity(identifiers: &[Identifier], profile: Option<&str>) -> String {
+    principal(identifiers, profile).unwrap_or_else(|| {
+        let mut names: Vec<_> = identifiers.iter().map(Identifier::value).collect();
+        names.sort();
+        names.join(", ")
+    })
+}
+
+fn principal(identifiers: &[Identifier], profile: Option<&str>) -> Option<String> {
+    let path = identifiers.iter().find_map(|identifier| match identifier {
+        Identifier::PermanentIdentifier(path) => Some(path),
+        Identifier::Dns(_) | Identifier::Ip(_) => None,
+    })?;
+    let kind = match profile {
+        Some(kind @ ("device" | "service" | "user")) => kind,
+        Some(_) | None => "device",
+    };
+    Some(format!("{kind}:{path}"))
 }
 
 impl fmt::Debug for StoredAccount {
@@ -205,6 +224,30 @@ mod tests {
                 column: 16
             })
         );
+    }
+
+    #[test]
+    fn every_invitation_of_a_principal_is_for_the_same_identity() {
+        let path = |path: &str| Identifier::PermanentIdentifier(path.into());
+        let dns = |name: &str| Identifier::Dns(name.into());
+        let cases = [
+            (vec![path("a")], Some("device"), "device:a"),
+            (
+                vec![dns("a.example"), path("a")],
+                Some("device"),
+                "device:a",
+            ),
+            (vec![path("a")], Some("service"), "service:a"),
+            (vec![path("b")], Some("device"), "device:b"),
+            (
+                vec![dns("b.example"), dns("a.example")],
+                None,
+                "a.example, b.example",
+            ),
+        ];
+        for (identifiers, profile, expected) in cases {
+            assert_eq!(account(identifiers, profile).identity(), expected);
+        }
     }
 
     #[test]

@@ -22,7 +22,8 @@ The state directory (mode 0700):
   current/cert.pem   the certificate and its issuers: `curl --cert`, `ssl_certificate`
   current/key.pem    its key (mode 0600), made on this device: `curl --key`
   current/chain.pem  the issuers alone
-  root.pem           the root that the server is trusted by: `curl --cacert`
+  root.pem           the roots that the server is trusted by: `curl --cacert`. There are two while the authority
+                     replaces its root; `run` keeps them up to date
   account.json       the ACME account (mode 0600)
 `current` is a link that is moved in one step, so key and certificate always belong together.";
 
@@ -60,14 +61,16 @@ pub enum Command {
     /// The key is made here and never leaves the device. The server is known by the SHA-256 of its root certificate,
     /// which is in the token. Running it again with the same token is harmless: it completes what was begun.
     Enroll(Box<EnrollArguments>),
-    /// Renew the certificate, again and again, at about two thirds of its lifetime
+    /// Renew the certificate, again and again, at about two thirds of its lifetime, and keep root.pem up to date
     ///
-    /// It survives the server being away, and never gives up. SIGHUP renews now, SIGTERM ends it.
+    /// It fetches the authority's roots after every renewal, at least every four hours, and with --once each time. It
+    /// survives the server being away, and never gives up. SIGHUP renews now, SIGTERM ends it.
     #[command(after_help = EXIT_CODES)]
     Run(RunArguments),
-    /// Show what this device has: principal, validity, next renewal, files
+    /// Show what this device has: principal, validity, next renewal, files, roots, and what failed the last time
     ///
-    /// Exit code 0: the certificate is valid; 1: it is not; 6: this device is not enrolled.
+    /// Exit code 0: all is well; 1: the certificate is not valid, or its last renewal or the last look for new roots
+    /// failed; 6: this device is not enrolled.
     Status(StatusArguments),
 }
 
@@ -117,6 +120,9 @@ pub struct EnrollArguments {
     /// How many seconds to go on trying while the server can't be reached or is busy
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub wait: u64,
+    /// Enrol here though the directory holds the enrolment of another principal, which this device then gives up
+    #[arg(long)]
+    pub replace: bool,
     /// Print what the device has now as JSON
     #[arg(long)]
     pub json: bool,
@@ -128,9 +134,10 @@ pub struct EnrollArguments {
 /// The arguments of `run`.
 #[derive(Debug, Args)]
 pub struct RunArguments {
-    /// A shell command to run when there is a new certificate, with its files in PORTCULLIS_CERT, PORTCULLIS_KEY and
-    /// PORTCULLIS_CHAIN. It is also run at the start if it has not yet succeeded for the certificate in use, and tried
-    /// again when it fails
+    /// A shell command to run when there is a new certificate or another root, with the files in PORTCULLIS_CERT,
+    /// PORTCULLIS_KEY, PORTCULLIS_CHAIN and PORTCULLIS_ROOT, and in PORTCULLIS_CHANGED what is new: "certificate",
+    /// "trust", or both with a space between. It is also run at the start if it has not yet succeeded for what is in use,
+    /// and tried again when it fails
     #[arg(long, value_name = "CMD", env = "PORTCULLIS_HOOK")]
     pub hook: Option<String>,
     /// After how many seconds a hook that hangs is ended
@@ -207,6 +214,7 @@ impl EnrollArguments {
             state_dir: self.state.state_dir.clone(),
             key_type: self.key_type,
             wait: Duration::from_secs(self.wait),
+            replace: self.replace,
         })
     }
 }

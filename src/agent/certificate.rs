@@ -20,6 +20,8 @@ pub struct Certificate {
     public_key: Vec<u8>,
     uris: Vec<String>,
     names: Vec<String>,
+    subject: String,
+    authority: bool,
 }
 
 impl Certificate {
@@ -34,10 +36,10 @@ impl Certificate {
             return Err(CertificateError::Malformed);
         }
         let (mut uris, mut names) = (Vec::new(), Vec::new());
-        let subject = parsed
+        let alternative = parsed
             .subject_alternative_name()
             .map_err(|_| CertificateError::Malformed)?;
-        for name in subject
+        for name in alternative
             .iter()
             .flat_map(|extension| &extension.value.general_names)
         {
@@ -56,6 +58,8 @@ impl Certificate {
             validity.not_after.to_datetime(),
         );
         let public_key = parsed.public_key().raw.to_vec();
+        let subject = parsed.subject().to_string();
+        let authority = is_authority(&parsed)?;
         Ok(Self {
             serial,
             not_before,
@@ -63,6 +67,8 @@ impl Certificate {
             public_key,
             uris,
             names,
+            subject,
+            authority,
             der,
         })
     }
@@ -128,6 +134,24 @@ impl Certificate {
         self.not_after
     }
 
+    /// Whether its validity includes `moment`.
+    #[must_use]
+    pub fn is_valid_at(&self, moment: OffsetDateTime) -> bool {
+        (self.not_before..=self.not_after).contains(&moment)
+    }
+
+    /// Its subject, for people.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Whether it is a CA's, and may sign certificates (RFC 5280 sections 4.2.1.3 and 4.2.1.9).
+    #[must_use]
+    pub const fn is_authority(&self) -> bool {
+        self.authority
+    }
+
     /// The DER of its SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7).
     #[must_use]
     pub fn public_key(&self) -> &[u8] {
@@ -148,6 +172,14 @@ impl Certificate {
     pub fn names(&self) -> &[String] {
         &self.names
     }
+}
+
+fn is_authority(parsed: &X509Certificate<'_>) -> Result<bool, CertificateError> {
+    let malformed = |_| CertificateError::Malformed;
+    let constraints = parsed.basic_constraints().map_err(malformed)?;
+    let usage = parsed.key_usage().map_err(malformed)?;
+    Ok(constraints.is_some_and(|extension| extension.value.ca)
+        && usage.is_none_or(|extension| extension.value.key_cert_sign()))
 }
 
 fn address(octets: &[u8]) -> String {

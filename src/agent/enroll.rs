@@ -5,18 +5,20 @@
 //!
 //! ```text
 //! account key made > pending-account.json > registered with the binding > account URL stored > certificate issued
-//!   > root.pem > account.json > live/NUMBER > current
+//!   > root.pem > account.json > live/NUMBER > current > the trust bundle in root.pem
 //! ```
 //!
-//! Until the certificate is there, an earlier enrolment stays as it was.
+//! Until the certificate is there, an earlier enrolment stays as it was. One of another principal is replaced only by
+//! who says so.
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
-    account::StoredAccount,
+    account::{StoredAccount, identity},
     certificate::Certificate,
     clock::Clock,
     error::AgentError,
+    failure::{Attempted, Failure},
     install::Credentials,
     issuance::obtain,
     key::{DeviceKey, KeyType},
@@ -24,10 +26,11 @@ use super::{
     random::random,
     registration::register,
     renewal::Backoff,
-    state::{StateDirectory, StateLock},
+    state::{StateDirectory, StateError, StateLock},
     token::{InvitationToken, check_directory},
     transport::Transport,
     trust::{ServerTrust, TrustError},
+    trust_bundle,
 };
 
 /// What to enrol with.
@@ -45,6 +48,8 @@ pub struct EnrollOptions {
     pub key_type: KeyType,
     /// How long to try while the server can't be reached or is busy.
     pub wait: Duration,
+    /// Give up the identity that the directory holds, if it is another.
+    pub replace: bool,
 }
 
 /// How an enrolment ended well.
@@ -71,7 +76,9 @@ pub async fn enroll(options: &EnrollOptions, clock: &Clock) -> Result<Enrolled, 
     let is_this = |account: &StoredAccount| {
         account.key_id == token.key_id() && account.directory == directory
     };
-    let enrolled = state.account()?.filter(is_this);
+    let enrolled = state.account()?;
+    check_identity(options, enrolled.as_ref())?;
+    let enrolled = enrolled.filter(is_this);
     if enrolled.is_some()
         && state
             .installed()?
@@ -91,13 +98,56 @@ pub async fn enroll(options: &EnrollOptions, clock: &Clock) -> Result<Enrolled, 
 
     let transport = Transport::new(Arc::new(trust), clock.clone())?;
     let credentials = attempts(options, &state, &lock, &transport, &mut account).await?;
-    if let Some(root) = transport.trust().root() {
-        state.set_root(root, &lock)?;
-    }
+    state.set_roots(transport.trust().roots(), &lock)?;
     state.promote_pending_account(&lock)?;
     state.install(&credentials, &lock)?;
+    state.set_failure(Attempted::Renewal, None, &lock)?;
     warn_of_clock(&credentials.certificate, clock);
+    fetch_bundle(&state, &lock, &transport, &account, clock).await?;
     Ok(Enrolled::Now)
+}
+
+/// The device is enrolled, and trusts the root that the invitation names; that it can't have the others yet doesn't
+/// change that.
+async fn fetch_bundle(
+    state: &StateDirectory,
+    lock: &StateLock,
+    transport: &Transport,
+    account: &StoredAccount,
+    clock: &Clock,
+) -> Result<(), AgentError> {
+    let Some(url) = account.url.as_deref() else {
+        return Ok(());
+    };
+    let refreshed = trust_bundle::refresh(state, lock, transport, account, url, clock).await;
+    let failure = match refreshed {
+        Ok(_) => None,
+        Err(error) => {
+            tracing::warn!("{error}; the pinned root stays in root.pem until it is there");
+            (!error.may_pass()).then(|| Failure::new(clock.now(), &error))
+        }
+    };
+    Ok(state.set_failure(Attempted::Trust, failure, lock)?)
+}
+
+/// Two principals in one directory would take each other's credentials away.
+fn check_identity(
+    options: &EnrollOptions,
+    enrolled: Option<&StoredAccount>,
+) -> Result<(), AgentError> {
+    let Some(account) = enrolled else {
+        return Ok(());
+    };
+    let invited = identity(options.token.identifiers(), options.token.profile());
+    if account.identity() == invited || options.replace {
+        return Ok(());
+    }
+    Err(StateError::OtherIdentity {
+        path: options.state_dir.clone(),
+        here: account.identity(),
+        invited,
+    }
+    .into())
 }
 
 async fn attempts(
@@ -158,7 +208,7 @@ fn trust(options: &EnrollOptions) -> Result<ServerTrust, AgentError> {
     certificates
         .into_iter()
         .find(|certificate| certificate.sha256() == pin)
-        .map(ServerTrust::anchored)
+        .map(|root| ServerTrust::anchored(vec![root]))
         .ok_or_else(|| {
             AgentError::Untrusted(TrustError::OtherRoot {
                 file: file.display().to_string(),

@@ -13,6 +13,7 @@ use super::{
     token::TokenError,
     transport::TransportError,
     trust::TrustError,
+    trust_bundle::BundleError,
 };
 
 /// Why the agent couldn't do what it was asked.
@@ -79,6 +80,9 @@ pub enum AgentError {
     /// The hook failed; the new certificate is in place.
     #[error("{0}; the new certificate is in place all the same")]
     Hook(#[from] HookError),
+    /// What the server says is to be trusted can't be.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// The operating system refused something.
     #[error("{what}: {error}")]
     System {
@@ -102,6 +106,8 @@ pub enum Step {
     Finalize,
     /// The certificate itself (section 7.4.2).
     Download,
+    /// The trust bundle, which is ours.
+    TrustBundle,
 }
 
 impl std::fmt::Display for Step {
@@ -112,6 +118,7 @@ impl std::fmt::Display for Step {
             Self::Order => "take this device's order",
             Self::Finalize => "issue the certificate",
             Self::Download => "hand out the certificate",
+            Self::TrustBundle => "hand out its trust bundle",
         })
     }
 }
@@ -212,6 +219,7 @@ impl AgentError {
             | Self::Key(_)
             | Self::Account(_)
             | Self::Hook(_)
+            | Self::Bundle(_)
             | Self::System { .. } => false,
         }
     }
@@ -230,6 +238,7 @@ impl AgentError {
             | Self::Key(_)
             | Self::Account(_)
             | Self::Hook(_)
+            | Self::Bundle(_)
             | Self::System { .. } => 1,
             Self::Token(_) | Self::Usage(_) => 2,
             Self::Unreachable(_) | Self::Unavailable { .. } => 3,

@@ -1,4 +1,5 @@
-//! The command that is run when there is a new certificate, so that the programs that use it read it again.
+//! The command that is run when there is a new certificate or another trust bundle, so that the programs that use them
+//! read them again.
 
 use std::{
     process::{ExitStatus, Stdio},
@@ -7,7 +8,7 @@ use std::{
 
 use tokio::process::Command;
 
-use super::state::StateDirectory;
+use super::{deployment::Changes, state::StateDirectory};
 
 /// How long a hook that was told to end may take to do so.
 const GRACE: Duration = Duration::from_secs(2);
@@ -22,17 +23,20 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// Runs the command with `PORTCULLIS_CERT`, `PORTCULLIS_KEY` and `PORTCULLIS_CHAIN` in its environment.
+    /// Runs the command with the files in its environment, as `PORTCULLIS_CERT`, `PORTCULLIS_KEY`, `PORTCULLIS_CHAIN` and
+    /// `PORTCULLIS_ROOT`, and what is new in `PORTCULLIS_CHANGED`.
     ///
     /// # Errors
     /// It can't be started, fails, or takes too long.
-    pub async fn run(&self, state: &StateDirectory) -> Result<(), HookError> {
+    pub async fn run(&self, state: &StateDirectory, changes: Changes) -> Result<(), HookError> {
         let mut child = Command::new("/bin/sh")
             .arg("-c")
             .arg(&self.command)
             .env("PORTCULLIS_CERT", state.certificate_path())
             .env("PORTCULLIS_KEY", state.key_path())
             .env("PORTCULLIS_CHAIN", state.chain_path())
+            .env("PORTCULLIS_ROOT", state.root_path())
+            .env("PORTCULLIS_CHANGED", changes.words())
             .env_remove("PORTCULLIS_TOKEN")
             .stdin(Stdio::null())
             // A group of its own, so that what it starts can be ended with it.
@@ -101,21 +105,23 @@ mod tests {
             command: command.replace("HERE", parent.path().to_str().unwrap()),
             timeout,
         };
-        let outcome = hook.run(&state).await.map_err(|error| error.to_string());
+        let outcome = hook.run(&state, Changes::Both).await;
+        let outcome = outcome.map_err(|error| error.to_string());
         (parent, outcome)
     }
 
     #[tokio::test]
-    async fn the_hook_is_told_where_certificate_key_and_chain_are() {
+    async fn the_hook_is_told_what_is_new_and_where_certificate_key_chain_and_roots_are() {
         let (parent, outcome) = run(
-            "printf '%s\\n' \"$PORTCULLIS_CERT\" \"$PORTCULLIS_KEY\" \"$PORTCULLIS_CHAIN\" >HERE/out",
+            "printf '%s\\n' \"$PORTCULLIS_CERT\" \"$PORTCULLIS_KEY\" \"$PORTCULLIS_CHAIN\" \"$PORTCULLIS_ROOT\" \
+             \"$PORTCULLIS_CHANGED\" >HERE/out",
             Duration::from_secs(10),
         )
         .await;
         assert_eq!(outcome, Ok(()));
-        let state = parent.path().join("state/current");
+        let state = parent.path().join("state");
         let expected = format!(
-            "{0}/cert.pem\n{0}/key.pem\n{0}/chain.pem\n",
+            "{0}/current/cert.pem\n{0}/current/key.pem\n{0}/current/chain.pem\n{0}/root.pem\ncertificate trust\n",
             state.to_str().unwrap()
         );
         assert_eq!(

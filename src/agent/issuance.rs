@@ -81,8 +81,8 @@ pub async fn obtain(
     if certificate.public_key() != key.public_key() {
         return Err(protocol("the certificate is for another key"));
     }
-    // Whoever trusts the root has it; a root that is sent along convinces nobody.
-    issuers.retain(|issuer| Some(issuer) != transport.trust().root());
+    // Whoever trusts a root has it; one that is sent along convinces nobody.
+    issuers.retain(|issuer| !transport.trust().roots().contains(issuer));
     Ok(Credentials {
         key,
         certificate,

@@ -8,10 +8,11 @@
 //!   live/0000000002/cert.pem         the certificate and its issuers
 //!   live/0000000002/chain.pem        the issuers alone
 //!   live/0000000001/…                the pair before
-//!   root.pem                         the root that the server is trusted by
+//!   root.pem                         the roots that the server is trusted by
 //!   account.json       0600          the ACME account
 //!   pending-account.json             the same, while an enrolment is under way
-//!   deployed                         the pair for which the hook has succeeded
+//!   deployed                         the pair and the roots for which the hook has succeeded
+//!   failures.json                    what failed the last time it was tried
 //!   lock                             held while one of these is changed
 //! ```
 //!
@@ -20,12 +21,16 @@
 
 pub mod account;
 pub mod arguments;
+mod attempts;
 pub mod certificate;
 pub mod clock;
+pub mod deployment;
 mod digest;
+mod directory;
 mod durable;
 pub mod enroll;
 pub mod error;
+pub mod failure;
 pub mod hook;
 pub mod identifier;
 pub mod install;
@@ -37,8 +42,11 @@ mod random;
 pub mod registration;
 pub mod renewal;
 pub mod run;
+mod signals;
+mod signed_request;
 pub mod state;
 pub mod status;
 pub mod token;
 pub mod transport;
 pub mod trust;
+pub mod trust_bundle;

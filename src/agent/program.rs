@@ -68,7 +68,7 @@ async fn enroll_and_tell(
 fn tell_status(arguments: &StatusArguments, clock: &Clock) -> Result<ExitCode, AgentError> {
     let status = Status::read(&arguments.state.state_dir, clock.now())?;
     tell(&status, arguments.json);
-    Ok(if status.is_valid() {
+    Ok(if status.is_well() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -1,4 +1,4 @@
-//! Keeping the certificate fresh, for as long as the device runs.
+//! Keeping the certificate and the trust bundle fresh, for as long as the device runs.
 //!
 //! What to do is decided anew in each turn, from the files and the clock: so a certificate or an account that `enroll`
 //! replaced meanwhile, a clock that was set, and a device that slept are all noticed within half a minute.
@@ -6,38 +6,43 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use time::OffsetDateTime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     account::StoredAccount,
+    attempts::Attempts,
     certificate::Certificate,
     clock::Clock,
+    deployment::Changes,
     enroll::warn_of_clock,
     error::AgentError,
+    failure::{Attempted, Failure},
     hook::Hook,
     issuance::obtain,
     key::DeviceKey,
     moment::rfc3339,
     random::random,
-    renewal::{Backoff, renewal_time},
+    renewal::{jittered, renewal_time},
+    signals::{Signals, Woken},
     state::{StateDirectory, StateError},
     transport::Transport,
     trust::ServerTrust,
+    trust_bundle,
 };
 
 /// The longest sleep between two looks at the clock and the files.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// No wait is longer.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-/// The lifetime that waits are reckoned for while there is no certificate.
-const USUAL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// The trust bundle is fetched after every renewal, and at least this often, so that a new root reaches everybody within
+/// a working day. Nobody waits less than half of it, unless told to renew.
+const BUNDLE_EVERY: Duration = Duration::from_secs(4 * 3600);
+/// How long after the start it is fetched first, at most: a site's devices start together after a power cut.
+const FIRST_BUNDLE_WITHIN: Duration = Duration::from_secs(60);
 
 /// How to run.
 #[derive(Debug)]
 pub struct RunOptions {
     /// Where everything is kept.
     pub state_dir: PathBuf,
-    /// What to run when there is a new certificate.
+    /// What to run when there is a new certificate, or another trust bundle.
     pub hook: Option<Hook>,
     /// Do what is due now, and end.
     pub once: bool,
@@ -56,9 +61,16 @@ pub async fn run(options: RunOptions, clock: Clock) -> Result<(), AgentError> {
     // What is wrong from the start is said and ends the program; what goes wrong later is waited out.
     account(&state)?;
     state.installed()?;
+    let first_bundle = if options.once {
+        Duration::ZERO
+    } else {
+        jittered(FIRST_BUNDLE_WITHIN, random())
+    };
     let mut runner = Runner {
         forced: options.renew_now,
         renewing: Attempts::new(),
+        trusting: Attempts::new(),
+        bundle_due: clock.now() + first_bundle,
         deploying: Attempts::new(),
         key_id: None,
         told: None,
@@ -105,40 +117,15 @@ pub fn next_renewal(certificate: &Certificate) -> OffsetDateTime {
     )
 }
 
-/// Something that is tried until it succeeds.
-struct Attempts {
-    backoff: Backoff,
-    not_before: Option<OffsetDateTime>,
-}
-
-impl Attempts {
-    fn new() -> Self {
-        Self {
-            backoff: Backoff::new(USUAL_LIFETIME),
-            not_before: None,
-        }
-    }
-
-    fn reset(&mut self) {
-        self.backoff.reset();
-        self.not_before = None;
-    }
-
-    /// When it may be tried next if it is due at `due`. A moment that lies further ahead than any wait was set before
-    /// the clock was, and doesn't count.
-    fn not_before(&self, due: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
-        self.not_before
-            .filter(|moment| *moment - now <= LONGEST_WAIT)
-            .map_or(due, |moment| moment.max(due))
-    }
-}
-
 struct Runner {
     state: StateDirectory,
     clock: Clock,
     options: RunOptions,
     forced: bool,
     renewing: Attempts,
+    trusting: Attempts,
+    /// When the trust bundle is to be fetched.
+    bundle_due: OffsetDateTime,
     deploying: Attempts,
     /// The enrolment that the last turn saw.
     key_id: Option<String>,
@@ -153,12 +140,21 @@ impl Runner {
             Ok(next) => (next, Ok(())),
             Err((next, error)) => (next, Err(error)),
         };
+        // Where the server isn't to be had for the one, it isn't for the other.
+        let (next_bundle, refreshed) = match &renewed {
+            Err(error) if !error.is_final() => (None, Ok(())),
+            Ok(()) | Err(_) => match self.refresh_trust_if_due().await {
+                Ok(next) => (Some(next), Ok(())),
+                Err((next, error)) => (Some(next), Err(error)),
+            },
+        };
         let (next_deploy, deployed) = match self.deploy_if_due().await {
             Ok(()) => (None, Ok(())),
-            Err(error) => (self.deploying.not_before, Err(error)),
+            Err((next, error)) => (Some(next), Err(error)),
         };
-        let next = next_deploy.map_or(next_renewal, |deploy| deploy.min(next_renewal));
-        (next, renewed.and(deployed))
+        let others = [next_bundle, next_deploy].into_iter().flatten();
+        let next = others.fold(next_renewal, OffsetDateTime::min);
+        (next, renewed.and(refreshed).and(deployed))
     }
 
     async fn renew_if_due(&mut self) -> Result<OffsetDateTime, (OffsetDateTime, AgentError)> {
@@ -169,16 +165,13 @@ impl Runner {
         };
         if self.key_id.as_ref() != Some(&account.key_id) {
             self.renewing.reset();
+            self.trusting.reset();
             self.key_id = Some(account.key_id.clone());
         }
         let certificate = installed.as_ref().map(|(certificate, _)| certificate);
         if let Some(certificate) = certificate {
-            let lifetime = certificate.not_after() - certificate.not_before();
-            let failures = std::mem::replace(
-                &mut self.renewing.backoff,
-                Backoff::new(lifetime.try_into().unwrap_or(USUAL_LIFETIME)),
-            );
-            self.renewing.backoff.continue_from(&failures);
+            self.renewing
+                .fit(certificate.not_after() - certificate.not_before());
         }
         let due = match certificate {
             Some(certificate) if !self.forced => next_renewal(certificate),
@@ -193,7 +186,9 @@ impl Runner {
             Ok(certificate) => {
                 self.forced = false;
                 self.renewing.reset();
+                self.trusting.reset();
                 self.deploying.reset();
+                self.bundle_due = self.clock.now();
                 warn_of_clock(&certificate, &self.clock);
                 let next = next_renewal(&certificate);
                 tracing::info!(
@@ -217,23 +212,41 @@ impl Runner {
         ))
     }
 
-    /// Logs a failure and sets when to try again.
+    /// Logs a failed renewal, remembers it for `status`, and sets when to try again.
     fn failed(
         &mut self,
         error: AgentError,
         retry_after: Option<Duration>,
     ) -> (OffsetDateTime, AgentError) {
-        let wait = if error.is_final() {
-            self.renewing.backoff.after_refusal(random())
-        } else {
-            self.renewing.backoff.after_failure(random(), retry_after)
-        };
-        let next = self.clock.now() + wait;
-        self.renewing.not_before = Some(next);
+        let now = self.clock.now();
+        let next = self.renewing.failed(&error, retry_after, now);
         if !self.options.once {
             tracing::error!(next_attempt = %rfc3339(next), "{error}");
         }
+        // What is wrong with the state, `status` sees by itself.
+        if !matches!(error, AgentError::State(_)) {
+            self.remember(Attempted::Renewal, Failure::new(now, &error));
+        }
         (next, error)
+    }
+
+    /// Keeps a failure for `status`, if the disk can take it; it is in the log anyway.
+    fn remember(&self, attempted: Attempted, failure: Failure) {
+        let kept = self
+            .state
+            .lock()
+            .and_then(|lock| self.state.set_failure(attempted, Some(failure), &lock));
+        if let Err(error) = kept {
+            tracing::warn!("can't keep this for `portcullis-agent status`: {error}");
+        }
+    }
+
+    /// A client that trusts what `root.pem` holds now.
+    fn transport(&self) -> Result<Transport, AgentError> {
+        let roots = self.state.roots()?;
+        let roots = roots.ok_or_else(|| missing(&self.state, "root.pem"))?;
+        let trust = Arc::new(ServerTrust::anchored(roots));
+        Ok(Transport::new(trust, self.clock.clone())?)
     }
 
     async fn renew(
@@ -243,64 +256,107 @@ impl Runner {
     ) -> Result<Certificate, (AgentError, Option<Duration>)> {
         let now = |error: AgentError| (error, None);
         let lock = self.state.lock().map_err(AgentError::from).map_err(now)?;
-        let root = self
-            .state
-            .root()
-            .and_then(|root| root.ok_or_else(|| missing(&self.state, "root.pem")))
-            .map_err(AgentError::from)
-            .map_err(now)?;
-        let url = account
-            .url
-            .as_deref()
-            .ok_or_else(|| now(missing(&self.state, "registered account").into()))?;
+        let transport = self.transport().map_err(now)?;
+        let url = url(&self.state, account).map_err(now)?;
         let key = match key {
             Some(key) if self.options.reuse_key => key,
             Some(_) | None => DeviceKey::generate(account.key_type)
                 .map_err(AgentError::from)
                 .map_err(now)?,
         };
-        let trust = Arc::new(ServerTrust::anchored(root));
-        let transport = Transport::new(trust, self.clock.clone())
-            .map_err(AgentError::from)
-            .map_err(now)?;
         let credentials = obtain(&transport, account, url, key)
             .await
             .map_err(|error| (error, transport.retry_after()))?;
         self.state
             .install(&credentials, &lock)
+            .and_then(|()| self.state.set_failure(Attempted::Renewal, None, &lock))
             .map_err(AgentError::from)
             .map_err(now)?;
         Ok(credentials.certificate)
     }
 
-    /// Runs the hook, unless it has succeeded for the credentials in use.
-    async fn deploy_if_due(&mut self) -> Result<(), AgentError> {
-        let Some(hook) = &self.options.hook else {
-            return Ok(());
-        };
-        let Some(current) = self.state.current()? else {
-            return Ok(());
-        };
+    /// Fetches the trust bundle if it is time to, and says when that is next.
+    async fn refresh_trust_if_due(
+        &mut self,
+    ) -> Result<OffsetDateTime, (OffsetDateTime, AgentError)> {
         let now = self.clock.now();
-        if self.state.deployed()? == Some(current.clone()) {
-            return Ok(());
+        if self.bundle_due - now > BUNDLE_EVERY {
+            // It was set before the clock was.
+            self.bundle_due = now;
         }
+        let due = self.trusting.not_before(self.bundle_due, now);
+        if now < due {
+            return Ok(due);
+        }
+        match self.refresh_trust().await {
+            Ok(()) => {
+                self.trusting.reset();
+                self.bundle_due = now + jittered(BUNDLE_EVERY, random());
+                Ok(self.bundle_due)
+            }
+            Err((error, retry_after)) => {
+                let next = self.trusting.failed(&error, retry_after, now);
+                if !self.options.once {
+                    tracing::error!(next_attempt = %rfc3339(next), "{error}");
+                }
+                // A bundle that is a few hours late does no harm, and a server that is away for long is told of by the
+                // renewal.
+                if !error.may_pass() && !matches!(error, AgentError::State(_)) {
+                    self.remember(Attempted::Trust, Failure::new(now, &error));
+                }
+                Err((next, error))
+            }
+        }
+    }
+
+    async fn refresh_trust(&self) -> Result<(), (AgentError, Option<Duration>)> {
+        let now = |error: AgentError| (error, None);
+        let lock = self.state.lock().map_err(AgentError::from).map_err(now)?;
+        let account = account(&self.state)
+            .map_err(AgentError::from)
+            .map_err(now)?;
+        let url = url(&self.state, &account).map_err(now)?;
+        let transport = self.transport().map_err(now)?;
+        trust_bundle::refresh(&self.state, &lock, &transport, &account, url, &self.clock)
+            .await
+            .map_err(|error| (error, transport.retry_after()))?;
+        self.state
+            .set_failure(Attempted::Trust, None, &lock)
+            .map_err(AgentError::from)
+            .map_err(now)
+    }
+
+    /// Runs the hook, unless it has succeeded for what is in place.
+    async fn deploy_if_due(&mut self) -> Result<(), (OffsetDateTime, AgentError)> {
+        let now = self.clock.now();
         if self.deploying.not_before(now, now) > now {
             return Ok(());
         }
-        if let Err(error) = hook.run(&self.state).await {
-            let wait = self.deploying.backoff.after_failure(random(), None);
-            let next = self.clock.now() + wait;
-            self.deploying.not_before = Some(next);
-            if !self.options.once {
-                tracing::error!(next_attempt = %rfc3339(next), "{error}; the new certificate is in place all the same");
-            }
-            return Err(error.into());
+        let Err(error) = self.deploy().await else {
+            self.deploying.reset();
+            return Ok(());
+        };
+        let next = self.deploying.failed(&error, None, self.clock.now());
+        if !self.options.once {
+            tracing::error!(next_attempt = %rfc3339(next), "{error}");
         }
-        tracing::info!("the hook has run");
-        self.deploying.reset();
+        Err((next, error))
+    }
+
+    async fn deploy(&self) -> Result<(), AgentError> {
+        let Some(hook) = &self.options.hook else {
+            return Ok(());
+        };
+        let Some(in_place) = self.state.in_place()? else {
+            return Ok(());
+        };
+        let Some(changes) = Changes::between(self.state.deployed()?.as_ref(), &in_place) else {
+            return Ok(());
+        };
+        hook.run(&self.state, changes).await?;
+        tracing::info!(changed = changes.words(), "the hook has run");
         let lock = self.state.lock()?;
-        Ok(self.state.set_deployed(&current, &lock)?)
+        Ok(self.state.set_deployed(&in_place, &lock)?)
     }
 
     fn tell(&mut self, certificate: Option<&Certificate>, due: OffsetDateTime) {
@@ -324,6 +380,11 @@ fn account(state: &StateDirectory) -> Result<StoredAccount, StateError> {
         .ok_or_else(|| missing(state, "ACME account"))
 }
 
+fn url<'a>(state: &StateDirectory, account: &'a StoredAccount) -> Result<&'a str, AgentError> {
+    let url = account.url.as_deref();
+    Ok(url.ok_or_else(|| missing(state, "registered account"))?)
+}
+
 fn missing(state: &StateDirectory, what: &'static str) -> StateError {
     StateError::Incomplete {
         path: state.path().to_owned(),
@@ -333,49 +394,4 @@ fn missing(state: &StateDirectory, what: &'static str) -> StateError {
 
 fn until(now: OffsetDateTime, next: OffsetDateTime) -> Duration {
     Duration::try_from(next - now).unwrap_or(Duration::ZERO)
-}
-
-/// The signals that mean something to the agent.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-enum Woken {
-    ByTime,
-    ToRenew,
-    ToEnd,
-}
-
-impl Signals {
-    fn new() -> Result<Self, AgentError> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| AgentError::System {
-                what: "can't listen for signals",
-                error,
-            })
-        };
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hang_up: listen(SignalKind::hangup())?,
-        })
-    }
-
-    async fn end(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-
-    async fn wait(&mut self, at_most: Duration) -> Woken {
-        tokio::select! {
-            _ = self.terminate.recv() => Woken::ToEnd,
-            _ = self.interrupt.recv() => Woken::ToEnd,
-            _ = self.hang_up.recv() => Woken::ToRenew,
-            () = tokio::time::sleep(at_most) => Woken::ByTime,
-        }
-    }
 }

@@ -99,33 +99,34 @@ impl StateDirectory {
         }
     }
 
-    /// Where the root certificate is.
+    /// Where the root certificates are.
     #[must_use]
     pub fn root_path(&self) -> PathBuf {
         self.path.join("root.pem")
     }
 
-    /// The root certificate that the server is trusted by.
+    /// The root certificates that the server is trusted by, one at least.
     ///
     /// # Errors
     /// The file is damaged or can't be read.
-    pub fn root(&self) -> Result<Option<Certificate>, StateError> {
+    pub fn roots(&self) -> Result<Option<Vec<Certificate>>, StateError> {
         let path = self.root_path();
         let Some(pem) = read_if_there(&path)? else {
             return Ok(None);
         };
-        let mut chain = Certificate::chain_from_pem(&pem)
-            .map_err(|error| StateError::Certificate { path, error })?;
-        Ok(Some(chain.swap_remove(0)))
+        Certificate::chain_from_pem(&pem)
+            .map(Some)
+            .map_err(|error| StateError::Certificate { path, error })
     }
 
-    /// Stores the root certificate.
+    /// Puts these root certificates in the place of those that are trusted.
     ///
     /// # Errors
-    /// The file can't be written.
-    pub fn set_root(&self, root: &Certificate, _lock: &StateLock) -> Result<(), StateError> {
+    /// The file can't be written; it is then as it was.
+    pub fn set_roots(&self, roots: &[Certificate], _lock: &StateLock) -> Result<(), StateError> {
         let path = self.root_path();
-        durable::write(&path, root.to_pem().as_bytes(), PUBLIC).map_err(StateError::writing(&path))
+        let pem: String = roots.iter().map(Certificate::to_pem).collect();
+        durable::write(&path, pem.as_bytes(), PUBLIC).map_err(StateError::writing(&path))
     }
 
     /// The account that renewals use.
@@ -176,34 +177,6 @@ impl StateDirectory {
         fs::rename(self.path.join("pending-account.json"), &path)
             .and_then(|()| durable::sync_directory(&self.path))
             .map_err(StateError::writing(&path))
-    }
-}
-
-impl StateDirectory {
-    /// The directory `live/NUMBER` for which the hook has succeeded.
-    ///
-    /// # Errors
-    /// The file can't be read.
-    pub fn deployed(&self) -> Result<Option<PathBuf>, StateError> {
-        let contents = read_if_there(&self.path.join("deployed"))?;
-        Ok(contents.map(|contents| {
-            let name = String::from_utf8_lossy(&contents);
-            self.path.join("live").join(name.trim())
-        }))
-    }
-
-    /// Remembers that the hook has succeeded for what is in `directory`.
-    ///
-    /// # Errors
-    /// The file can't be written.
-    pub fn set_deployed(&self, directory: &Path, _lock: &StateLock) -> Result<(), StateError> {
-        let path = self.path.join("deployed");
-        let name = directory
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        durable::write(&path, (name + "\n").as_bytes(), PUBLIC).map_err(StateError::writing(&path))
     }
 }
 
@@ -274,6 +247,21 @@ pub enum StateError {
         /// What they should be.
         right: u32,
     },
+    /// The directory belongs to another principal.
+    #[error(
+        "{} holds the enrolment of {here}, and this invitation is for {invited}: give each its own directory \
+         (--state-dir DIR), or give {here} up on this device with --replace; its certificate stays good until it \
+         expires or is revoked (`portcullis cert revoke {here}`)",
+        path.display()
+    )]
+    OtherIdentity {
+        /// The state directory.
+        path: PathBuf,
+        /// Whose it is.
+        here: String,
+        /// Who is invited.
+        invited: String,
+    },
     /// Another process is changing the state.
     #[error("another portcullis-agent is at work in {}: wait until it is done", .0.display())]
     Busy(PathBuf),
@@ -306,6 +294,16 @@ pub enum StateError {
         path: PathBuf,
         /// What is wrong with it.
         error: AccountError,
+    },
+    /// Something else that is stored as JSON is damaged.
+    #[error("{} is damaged at line {line}, column {column}: remove it", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
     },
     /// A stored certificate is damaged.
     #[error("{}: {error}", path.display())]

@@ -6,6 +6,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{
+    certificate::Certificate,
+    failure::{Failure, Failures},
     moment::rfc3339,
     run::next_renewal,
     state::{StateDirectory, StateError},
@@ -19,6 +21,9 @@ pub enum Condition {
     Fresh,
     /// It is valid, and due for renewal.
     RenewalDue,
+    /// It is valid by its dates, and the server refuses to renew it: its enrolment may have ended, and whoever asks about
+    /// revocation refuses it.
+    Refused,
     /// It is valid only later, by this device's clock.
     NotYetValid,
     /// It has expired, by this device's clock.
@@ -48,8 +53,33 @@ pub struct Status {
     pub certificate_file: String,
     /// Where the key is.
     pub key_file: String,
-    /// Where the root certificate is.
+    /// Where the root certificates are.
     pub root_file: String,
+    /// The roots that the server is trusted by.
+    pub roots: Vec<Root>,
+    /// What failed the last time it was tried.
+    pub failures: Failures,
+}
+
+/// A root certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Root {
+    /// Its subject, for people.
+    pub subject: String,
+    /// The SHA-256 of its DER in hexadecimal.
+    pub sha256: String,
+    /// When it expires, in RFC 3339.
+    pub not_after: String,
+}
+
+impl From<&Certificate> for Root {
+    fn from(root: &Certificate) -> Self {
+        Self {
+            subject: root.subject().to_owned(),
+            sha256: hex::encode(root.sha256()),
+            not_after: rfc3339(root.not_after()),
+        }
+    }
 }
 
 impl Status {
@@ -69,11 +99,16 @@ impl Status {
             .ok_or_else(|| missing("certificate"))?
             .credentials
             .certificate;
+        let roots = state.roots()?.ok_or_else(|| missing("root.pem"))?;
+        let failures = state.failures()?;
+        let refused = failures.renewal.as_ref().is_some_and(|it| it.is_final);
         let renewal = next_renewal(&certificate);
         let condition = if now < certificate.not_before() {
             Condition::NotYetValid
         } else if now > certificate.not_after() {
             Condition::Expired
+        } else if refused {
+            Condition::Refused
         } else if now < renewal {
             Condition::Fresh
         } else {
@@ -91,16 +126,19 @@ impl Status {
             certificate_file: state.certificate_path().display().to_string(),
             key_file: state.key_path().display().to_string(),
             root_file: state.root_path().display().to_string(),
+            roots: roots.iter().map(Root::from).collect(),
+            failures,
         })
     }
 
-    /// Whether a server would take the certificate now.
+    /// Whether a server would take the certificate now, as far as the device can know, and nothing failed the last time.
     #[must_use]
-    pub const fn is_valid(&self) -> bool {
-        match self.condition {
+    pub fn is_well(&self) -> bool {
+        let valid = match self.condition {
             Condition::Fresh | Condition::RenewalDue => true,
-            Condition::NotYetValid | Condition::Expired => false,
-        }
+            Condition::Refused | Condition::NotYetValid | Condition::Expired => false,
+        };
+        valid && self.failures == Failures::default()
     }
 }
 
@@ -110,6 +148,9 @@ impl fmt::Display for Status {
             Condition::Fresh => "valid",
             Condition::RenewalDue => {
                 "valid, and due for renewal (is `portcullis-agent run` running?)"
+            }
+            Condition::Refused => {
+                "valid by its dates, but the server refuses to renew it: it may be revoked"
             }
             Condition::NotYetValid => "not valid yet: this device's clock is probably slow",
             Condition::Expired => "expired (is `portcullis-agent run` running?)",
@@ -136,6 +177,27 @@ impl fmt::Display for Status {
         for (name, value) in lines {
             writeln!(f, "{name:<17} {value}")?;
         }
+        for root in &self.roots {
+            writeln!(f, "{:<17} {root}", "root")?;
+        }
+        let Failures { renewal, trust } = &self.failures;
+        for (name, failure) in [("last renewal", renewal), ("trust bundle", trust)] {
+            if let Some(Failure { at, error, .. }) = failure {
+                writeln!(f, "{name:<17} failed at {at}: {error}")?;
+            }
+        }
         Ok(())
+    }
+}
+
+impl fmt::Display for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A terminal must not be told what to do by a certificate.
+        let subject = self.subject.escape_debug();
+        write!(
+            f,
+            "{subject}, valid until {}, SHA-256 {}",
+            self.not_after, self.sha256
+        )
     }
 }

@@ -1,9 +1,11 @@
-//! How the agent knows its server: by the root certificate that the invitation pins, and nothing else.
+//! How the agent knows its server: by the root certificate that the invitation pins, then by the roots in the trust
+//! bundle, and nothing else.
 //!
 //! Before the first contact the device has only the root's SHA-256, from the token. The server sends its chain with
 //! the root in it; the certificate with that digest becomes the one trust anchor, and the chain is then verified to it
-//! as any TLS client does, host name and validity included. From then on the stored root is the anchor. The system's
-//! own list of authorities is never asked.
+//! as any TLS client does, host name and validity included. From then on the stored roots are the anchors: while the
+//! authority replaces its root there are two, and a chain to either will do. The system's own list of authorities is
+//! never asked.
 
 use std::{fmt::Write, sync::Arc, sync::OnceLock};
 
@@ -26,9 +28,16 @@ const LONGEST_CHAIN: usize = 10;
 /// The verifier of the server's certificate.
 #[derive(Debug)]
 pub struct ServerTrust {
-    pin: [u8; 32],
-    root: OnceLock<Certificate>,
+    anchors: Anchors,
     provider: Arc<CryptoProvider>,
+}
+
+#[derive(Debug)]
+enum Anchors {
+    /// The root with this SHA-256, once it was shown.
+    Pinned([u8; 32], OnceLock<Certificate>),
+    /// These.
+    Known(Vec<Certificate>),
 }
 
 impl ServerTrust {
@@ -36,26 +45,27 @@ impl ServerTrust {
     #[must_use]
     pub fn pinned(pin: [u8; 32]) -> Self {
         Self {
-            pin,
-            root: OnceLock::new(),
+            anchors: Anchors::Pinned(pin, OnceLock::new()),
             provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
         }
     }
 
-    /// Trusts this root certificate.
+    /// Trusts each of these root certificates.
     #[must_use]
-    pub fn anchored(root: Certificate) -> Self {
+    pub fn anchored(roots: Vec<Certificate>) -> Self {
         Self {
-            pin: root.sha256(),
-            root: OnceLock::from(root),
+            anchors: Anchors::Known(roots),
             provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
         }
     }
 
-    /// The root certificate, once it is known.
+    /// The root certificates, as far as they are known.
     #[must_use]
-    pub fn root(&self) -> Option<&Certificate> {
-        self.root.get()
+    pub fn roots(&self) -> &[Certificate] {
+        match &self.anchors {
+            Anchors::Pinned(_, shown) => shown.get().map(std::slice::from_ref).unwrap_or_default(),
+            Anchors::Known(roots) => roots,
+        }
     }
 
     /// The cryptographic provider that verifies.
@@ -64,26 +74,79 @@ impl ServerTrust {
         &self.provider
     }
 
-    fn root_among(&self, presented: &[CertificateDer<'_>]) -> Result<&Certificate, TrustError> {
-        if let Some(root) = self.root.get() {
-            return Ok(root);
+    /// The roots to verify by, the pinned one among what the server presents if it isn't known yet.
+    fn roots_by(&self, presented: &[CertificateDer<'_>]) -> Result<&[Certificate], TrustError> {
+        let Anchors::Pinned(pin, shown) = &self.anchors else {
+            return Ok(self.roots());
+        };
+        if shown.get().is_some() {
+            return Ok(self.roots());
         }
+        let presented = &presented[..presented.len().min(LONGEST_CHAIN)];
         let found = presented
             .iter()
-            .take(LONGEST_CHAIN)
-            .find(|der| sha256(der) == self.pin)
+            .find(|der| sha256(der) == *pin)
             .ok_or_else(|| TrustError::RootNotPresented {
-                expected: hex::encode(self.pin),
+                expected: hex::encode(pin),
                 presented: presented
                     .iter()
-                    .take(LONGEST_CHAIN)
                     .map(|der| hex::encode(sha256(der)))
                     .collect(),
             })?;
         let root = Certificate::from_der(found.clone().into_owned())
             .map_err(|_| TrustError::RootMalformed)?;
-        Ok(self.root.get_or_init(|| root))
+        Ok(std::slice::from_ref(shown.get_or_init(|| root)))
     }
+
+    /// One root at a time, so that it is known by which one the server is trusted, and one that can't be used is in
+    /// nobody's way.
+    fn verify_by(&self, root: &Certificate, server: &Presented<'_>) -> Result<(), TrustError> {
+        let mut anchors = RootCertStore::empty();
+        anchors
+            .add(root.der().clone())
+            .map_err(|_| TrustError::RootMalformed)?;
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(anchors), self.provider.clone())
+                .build()
+                .map_err(|error| TrustError::Other(error.to_string()))?;
+        let between: Vec<_> = server
+            .intermediates
+            .iter()
+            .filter(|der| *der != root.der())
+            .cloned()
+            .collect();
+        match verifier.verify_server_cert(server.end_entity, &between, server.name, &[], server.now)
+        {
+            Ok(_) => {}
+            Err(Error::InvalidCertificate(why)) => return Err(TrustError::new(why, server.name)),
+            Err(error) => return Err(TrustError::Other(error.to_string())),
+        }
+        // webpki takes an anchor as it is, expired or not.
+        let now = moment(server.now);
+        if now < root.not_before() {
+            return Err(TrustError::NotYetValid {
+                whose: "root",
+                since: root.not_before(),
+                now,
+            });
+        }
+        if now > root.not_after() {
+            return Err(TrustError::Expired {
+                whose: "root",
+                until: root.not_after(),
+                now,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What a server shows of itself.
+struct Presented<'a> {
+    end_entity: &'a CertificateDer<'a>,
+    intermediates: &'a [CertificateDer<'a>],
+    name: &'a ServerName<'a>,
+    now: UnixTime,
 }
 
 impl ServerCertVerifier for ServerTrust {
@@ -92,47 +155,25 @@ impl ServerCertVerifier for ServerTrust {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let root = self.root_among(intermediates).map_err(refused)?;
-        // webpki takes an anchor as it is, expired or not.
-        let moment = moment(now);
-        if moment < root.not_before() {
-            return Err(refused(TrustError::NotYetValid {
-                whose: "root",
-                since: root.not_before(),
-                now: moment,
-            }));
+        let server = Presented {
+            end_entity,
+            intermediates,
+            name: server_name,
+            now,
+        };
+        // That the server is another root's says the least.
+        let mut refusal = TrustError::OtherIssuer;
+        for root in self.roots_by(intermediates).map_err(refused)? {
+            match self.verify_by(root, &server) {
+                Ok(()) => return Ok(ServerCertVerified::assertion()),
+                Err(error) if refusal == TrustError::OtherIssuer => refusal = error,
+                Err(_) => {}
+            }
         }
-        if moment > root.not_after() {
-            return Err(refused(TrustError::Expired {
-                whose: "root",
-                until: root.not_after(),
-                now: moment,
-            }));
-        }
-        let mut anchors = RootCertStore::empty();
-        anchors
-            .add(root.der().clone())
-            .map_err(|_| refused(TrustError::RootMalformed))?;
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(anchors), self.provider.clone())
-                .build()
-                .map_err(|error| refused(TrustError::Other(error.to_string())))?;
-        let between: Vec<_> = intermediates
-            .iter()
-            .filter(|der| *der != root.der())
-            .cloned()
-            .collect();
-        verifier
-            .verify_server_cert(end_entity, &between, server_name, ocsp_response, now)
-            .map_err(|error| {
-                let Error::InvalidCertificate(why) = error else {
-                    return error;
-                };
-                refused(TrustError::new(why, server_name))
-            })
+        Err(refused(refusal))
     }
 
     fn verify_tls12_signature(
@@ -179,7 +220,8 @@ pub enum TrustError {
     /// The pinned root isn't in the chain that the server sent.
     #[error(
         "the server did not show the pinned root certificate (SHA-256 {expected}); it showed {}: either another \
-         server answers at this address, or it does not send its root, and then give the root with --ca FILE",
+         server answers at this address, or its root was replaced since the invitation was made (ask for a new one), or \
+         it does not send its root, and then give the root with --ca FILE",
         list(presented)
     )]
     RootNotPresented {
@@ -189,7 +231,7 @@ pub enum TrustError {
         presented: Vec<String>,
     },
     /// The certificate with the right digest can't be an anchor.
-    #[error("the pinned root certificate is malformed")]
+    #[error("the root certificate can't be used: it is malformed")]
     RootMalformed,
     /// The file given with `--ca` holds another root than the invitation names.
     #[error(
@@ -207,7 +249,8 @@ pub enum TrustError {
     /// The server's chain leads to another root.
     #[error(
         "the server's certificate was not issued by the authority that this device trusts: either another server \
-         answers at this address, or its authority was replaced"
+         answers at this address, or the authority's root was replaced while this device was away; ask the operator, \
+         and if it was, ask for a new invitation (`portcullis invite`) and run `portcullis-agent enroll TOKEN` with it"
     )]
     OtherIssuer,
     /// The server's certificate is for another name.
@@ -312,18 +355,35 @@ mod tests {
 
     struct Authority {
         der: CertificateDer<'static>,
+        parameters: CertificateParams,
         issuer: Issuer<'static, KeyPair>,
     }
 
+    impl Authority {
+        /// The other's subject and key, signed by this one.
+        fn sign(&self, other: &Self) -> CertificateDer<'static> {
+            let signed = other.parameters.signed_by(other.issuer.key(), &self.issuer);
+            signed.unwrap().der().clone()
+        }
+    }
+
     fn authority(not_after: OffsetDateTime) -> Authority {
+        authority_named("R", not_after)
+    }
+
+    fn authority_named(name: &str, not_after: OffsetDateTime) -> Authority {
         let key = KeyPair::generate().unwrap();
         let mut parameters = CertificateParams::default();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, name);
         parameters.not_after = not_after;
         let der = parameters.self_signed(&key).unwrap().der().clone();
         Authority {
             der,
-            issuer: Issuer::new(parameters, key),
+            issuer: Issuer::new(parameters.clone(), key),
+            parameters,
         }
     }
 
@@ -425,12 +485,83 @@ mod tests {
             let trust = ServerTrust::pinned(sha256(&pinned.der));
             assert_eq!(verify(&trust, leaf, &above), expected, "{what}");
             if !matches!(expected, Err(TrustError::RootNotPresented { .. })) {
-                let root = Certificate::from_der(pinned.der.clone()).unwrap();
-                let trust = ServerTrust::anchored(root);
+                let trust = anchored(&[pinned]);
                 assert_eq!(verify(&trust, leaf, &above), expected, "{what}, root known");
             }
         }
-        let root = Certificate::from_der(ours.der.clone()).unwrap();
-        assert_eq!(verify(&ServerTrust::anchored(root), &leaf, &[]), Ok(()));
+        assert_eq!(verify(&anchored(&[&ours]), &leaf, &[]), Ok(()));
+    }
+
+    fn anchored(roots: &[&Authority]) -> ServerTrust {
+        let roots = roots.iter().map(|root| root.der.clone());
+        ServerTrust::anchored(
+            roots
+                .map(|der| Certificate::from_der(der).unwrap())
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn a_chain_to_any_root_that_is_known_is_trusted_and_one_that_is_of_no_use_is_in_nobodys_way() {
+        let later = NOW + time::Duration::days(1000);
+        let (old, new, stranger) = (authority(later), authority(later), authority(later));
+        let expired = authority(NOW - time::Duration::SECOND);
+        let (by_old, by_new) = (server(&old, "ca.example"), server(&new, "ca.example"));
+        let other_name = server(&new, "other.example");
+        let name = || {
+            Err(TrustError::Name {
+                asked: "ca.example".into(),
+                presented: vec!["DnsName(\"other.example\")".into()],
+            })
+        };
+        let root_expired = Err(TrustError::Expired {
+            whose: "root",
+            until: NOW - time::Duration::SECOND,
+            now: NOW,
+        });
+        let other = || Err(TrustError::OtherIssuer);
+        let by_expired = server(&expired, "ca.example");
+        let cases: &[(_, &[&Authority], _, _)] = &[
+            ("the first of two", &[&old, &new], &by_old, Ok(())),
+            ("the second of two", &[&old, &new], &by_new, Ok(())),
+            ("one has expired", &[&expired, &new], &by_new, Ok(())),
+            ("one was removed", &[&new], &by_old, other()),
+            ("neither", &[&old, &stranger], &by_new, other()),
+            ("nobody is trusted", &[], &by_new, other()),
+            // What is said is what is wrong with the server, not with the roots that aren't its.
+            ("another name", &[&old, &new, &expired], &other_name, name()),
+            (
+                "its own has expired",
+                &[&old, &expired, &new],
+                &by_expired,
+                root_expired,
+            ),
+        ];
+        for (what, roots, leaf, expected) in cases {
+            assert_eq!(verify(&anchored(roots), leaf, &[]), *expected, "{what}");
+        }
+    }
+
+    /// RFC 4210 section 4.4: while a root is replaced, each signs the other's key, and the server shows both ways.
+    #[test]
+    fn while_the_root_is_replaced_a_device_that_knows_only_one_of_the_two_trusts_the_server() {
+        let later = NOW + time::Duration::days(1000);
+        let (old, new) = (authority_named("old", later), authority_named("new", later));
+        let new_by_old = old.sign(&new);
+        let leaf = server(&new, "ca.example");
+        let chain = [new_by_old, new.der.clone(), old.der.clone()];
+        for root in [&old, &new] {
+            assert_eq!(verify(&anchored(&[root]), &leaf, &chain), Ok(()));
+            let pinned = ServerTrust::pinned(sha256(&root.der));
+            assert_eq!(verify(&pinned, &leaf, &chain), Ok(()));
+            assert_eq!(pinned.roots().len(), 1);
+        }
+        // Once the old root is retired nothing leads to it any more.
+        let chain = [new.der.clone()];
+        assert_eq!(
+            verify(&anchored(&[&old]), &leaf, &chain),
+            Err(TrustError::OtherIssuer)
+        );
+        assert_eq!(verify(&anchored(&[&old, &new]), &leaf, &chain), Ok(()));
     }
 }

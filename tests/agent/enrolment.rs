@@ -47,7 +47,7 @@ fn a_device_enrols_with_a_token_alone_and_its_key_stays_private() {
     assert_eq!(directory.account().unwrap(), Some(account));
     assert!(directory.pending_account().unwrap().is_none());
     assert_eq!(
-        directory.root().unwrap().unwrap().sha256(),
+        directory.roots().unwrap().unwrap()[0].sha256(),
         pebble.pin(),
         "the root that the server sent is kept"
     );
@@ -238,6 +238,7 @@ fn a_device_whose_clock_is_wrong_says_so() {
             state_dir: parent.path().join("state"),
             key_type: KeyType::P256,
             wait: DEADLINE,
+            replace: false,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
