@@ -1,22 +1,22 @@
-//! Making revocation lists: full, version 2 lists with number and issuing distribution point (RFC 5280 section 5).
+//! Making revocation lists: full, version 2 lists with number and issuing distribution point (RFC 5280 section 5). No
+//! delta lists and no indirect ones: common verifiers refuse them.
 //!
 //! ```text
-//! ListDraft --check--> CheckedList --sign--> DER
+//! ListDraft --check (the linter reads the very octets to be signed)--> CheckedList --sign--> DER
 //! ```
-//! Reading and verifying lists, ours or somebody else's, is [`list`](crate::list)'s.
+//! A list may have a million entries, so they are written without any structure in between. Reading and verifying
+//! lists, ours or somebody else's, is [`list`](crate::list)'s.
 
-use rcgen::{
-    CertificateRevocationListParams, CrlDistributionPoint, CrlIssuingDistributionPoint, CrlScope,
-    KeyIdMethod, RevokedCertParams, SerialNumber,
-};
-use time::OffsetDateTime;
-use x509_parser::{extensions::ParsedExtension, prelude::FromDer, revocation_list::TbsCertList};
+mod lint;
+#[cfg(test)]
+mod tests;
+mod write;
 
 use crate::{
-    certificate::{IssuerCertificate, Refused, seal, to_be_signed},
-    der,
+    certificate::{IssuerCertificate, Refused, seal},
+    der::{reader::Reader, tag},
     key::{PublicKey, Signer, SignerError},
-    lint::Findings,
+    lint::Finding,
     revocation::RevocationReason,
     serial::Serial,
 };
@@ -35,7 +35,7 @@ pub struct ListDraft {
     pub scope: ListScope,
     /// Where it is published: the same URI that its certificates name (RFC 5280 section 5.2.5).
     pub distribution_point: String,
-    /// What is revoked.
+    /// What is revoked, ascending by serial, each once.
     pub entries: Vec<RevokedEntry>,
 }
 
@@ -65,164 +65,70 @@ impl ListDraft {
     /// # Errors
     /// [`Refused`] with every finding; nothing was signed.
     pub fn check(&self, issuer: &IssuerCertificate) -> Result<CheckedList, Refused> {
-        let mut findings = Findings(Vec::new());
-        let octets = match self.to_be_signed(issuer) {
-            Ok(octets) => octets,
-            Err(error) => {
-                findings.require(false, "the list can be encoded", || error);
-                return Err(Refused(findings.0));
-            }
-        };
-        self.lint(&octets, issuer, &mut findings);
-        if findings.0.is_empty() {
+        let octets = write::to_be_signed(self, issuer).map_err(|detail| {
+            Refused(vec![Finding {
+                rule: "the list can be encoded",
+                detail,
+            }])
+        })?;
+        let findings = lint::list(&octets, self, issuer);
+        if findings.is_empty() {
             Ok(CheckedList {
                 to_be_signed: octets,
                 signer: issuer.public_key().clone(),
             })
         } else {
-            Err(Refused(findings.0))
+            Err(Refused(findings))
         }
     }
 
-    fn to_be_signed(&self, issuer: &IssuerCertificate) -> Result<Vec<u8>, String> {
-        let time = |seconds| {
-            OffsetDateTime::from_unix_timestamp(seconds)
-                .map_err(|_| format!("{seconds} s is no time of a list"))
-        };
-        let revoked_certs = self
-            .entries
-            .iter()
-            .map(|entry| {
-                Ok(RevokedCertParams {
-                    serial_number: SerialNumber::from_slice(entry.serial.significant_octets()),
-                    revocation_time: time(entry.revoked_at)?,
-                    reason_code: reason_code(entry.reason),
-                    invalidity_date: None,
-                })
-            })
-            .collect::<Result<Vec<_>, String>>()?;
-        let parameters = CertificateRevocationListParams {
-            this_update: time(self.this_update)?,
-            next_update: time(self.next_update)?,
-            crl_number: self.number.into(),
-            issuing_distribution_point: Some(CrlIssuingDistributionPoint {
-                distribution_point: CrlDistributionPoint {
-                    uris: vec![self.distribution_point.clone()],
-                },
-                scope: Some(match self.scope {
-                    ListScope::Leaves => CrlScope::UserCertsOnly,
-                    ListScope::Authorities => CrlScope::CaCertsOnly,
-                }),
-            }),
-            revoked_certs,
-            key_identifier_method: KeyIdMethod::PreSpecified(issuer.key_identifier.clone()),
-        };
-        let octets = to_be_signed(issuer.public_key(), |capture| {
-            parameters.signed_by(&issuer.for_rcgen(capture)).map(drop)
+    /// Holds a list that was signed elsewhere, where the issuer's key is, to what it was to say, by the same rules; and
+    /// verifies its signature.
+    ///
+    /// # Errors
+    /// [`Refused`] with every finding; it must not be published.
+    pub fn check_signed(&self, der: &[u8], issuer: &IssuerCertificate) -> Result<(), Refused> {
+        let one = |rule, detail: String| Refused(vec![Finding { rule, detail }]);
+        let (to_be_signed, algorithm, signature) = parts(der).ok_or_else(|| {
+            one(
+                "RFC 5280 5.1: it is a CertificateList in DER",
+                "it can't be read".to_owned(),
+            )
         })?;
-        // version, signature, issuer: the name to the byte as the issuer's certificate has it.
-        der::replace_element(&octets, 2, &issuer.subject)
-            .ok_or_else(|| "the issuer's name does not fit".to_owned())
-    }
-
-    fn lint(&self, octets: &[u8], issuer: &IssuerCertificate, findings: &mut Findings) {
-        let parsed = match TbsCertList::from_der(octets) {
-            Ok(([], parsed)) => parsed,
-            Ok(_) | Err(_) => {
-                findings.require(false, "RFC 5280 5.1: it is a TBSCertList", || {
-                    "it can't be parsed".to_owned()
-                });
-                return;
-            }
-        };
-        findings.require(
-            parsed.version.is_some_and(|version| version.0 == 1),
-            "RFC 5280 5.1.2.1: version 2",
-            || format!("{:?}", parsed.version),
-        );
-        findings.require(
-            parsed.issuer.as_raw() == issuer.subject,
-            "RFC 5280 5.1.2.3: the issuer is the issuer's subject, to the byte",
-            || parsed.issuer.to_string(),
-        );
-        let next_update = parsed.next_update.map(|time| time.timestamp());
-        findings.require(
-            parsed.this_update.timestamp() == self.this_update
-                && next_update == Some(self.next_update)
-                && self.this_update < self.next_update,
-            "RFC 5280 5.1.2.4, 5.1.2.5: thisUpdate, then nextUpdate",
-            || format!("{} to {next_update:?}", parsed.this_update.timestamp()),
-        );
-        self.lint_entries(&parsed, findings);
-        let mut extensions: Vec<(String, bool)> = Vec::new();
-        let mut number = None;
-        for extension in parsed.extensions() {
-            extensions.push((extension.oid.to_id_string(), extension.critical));
-            if let ParsedExtension::CRLNumber(value) = extension.parsed_extension() {
-                number = Some(value.to_string());
-            }
+        let key = issuer.public_key();
+        if algorithm != key.algorithm().signature_algorithm_identifier() {
+            return Err(one(
+                "RFC 5280 5.1.1.2: the signature's algorithm is that of the issuer's key",
+                hex::encode(algorithm),
+            ));
         }
-        let wanted = [
-            ("2.5.29.35".to_owned(), false),
-            ("2.5.29.20".to_owned(), false),
-            ("2.5.29.28".to_owned(), true),
-        ];
-        findings.require(
-            extensions == wanted,
-            "RFC 5280 5.2: authority key identifier, number, and the critical issuing distribution point",
-            || format!("{extensions:?}"),
-        );
-        findings.require(
-            number == Some(self.number.to_string()) && self.number > 0,
-            "RFC 5280 5.2.3: the number is the one that was reserved",
-            || format!("{number:?}"),
-        );
-        findings.require(
-            self.distribution_point.starts_with("http://"),
-            "RFC 5280 5.2.5: the distribution point is an http URI",
-            || self.distribution_point.clone(),
-        );
-    }
-
-    fn lint_entries(&self, parsed: &TbsCertList<'_>, findings: &mut Findings) {
-        let mut serials = std::collections::HashSet::new();
-        let mut count = 0;
-        for (entry, wanted) in parsed.revoked_certificates.iter().zip(&self.entries) {
-            count += 1;
-            let serial = Serial::from_der_integer(entry.raw_serial());
-            findings.require(
-                serial == Ok(wanted.serial) && serials.insert(wanted.serial),
-                "RFC 5280 5.1.2.6: each revoked serial stands once, as it was recorded",
-                || wanted.serial.to_string(),
-            );
-            // A missing reason code means `unspecified`, which must not be written (RFC 5280 section 5.3.1).
-            let code = entry.reason_code().map(|(_, code)| code.0);
-            findings.require(
-                code.unwrap_or(0) == wanted.reason.code() && code != Some(0),
-                "RFC 5280 5.3.1: the reason is the one that was recorded, and absent when unspecified",
-                || format!("{code:?} for {}", wanted.serial),
-            );
+        key.verify_own(to_be_signed, signature).map_err(|error| {
+            one(
+                "RFC 5280 5.1.1.3: the issuer's key made the signature",
+                error.to_string(),
+            )
+        })?;
+        let findings = lint::list(to_be_signed, self, issuer);
+        if findings.is_empty() {
+            Ok(())
+        } else {
+            Err(Refused(findings))
         }
-        findings.require(
-            count == self.entries.len() && parsed.revoked_certificates.len() == count,
-            "every revoked certificate is on the list",
-            || format!("{count} of {}", self.entries.len()),
-        );
     }
 }
 
-fn reason_code(reason: RevocationReason) -> Option<rcgen::RevocationReason> {
-    Some(match reason {
-        RevocationReason::Unspecified => return None,
-        RevocationReason::KeyCompromise => rcgen::RevocationReason::KeyCompromise,
-        RevocationReason::CaCompromise => rcgen::RevocationReason::CaCompromise,
-        RevocationReason::AffiliationChanged => rcgen::RevocationReason::AffiliationChanged,
-        RevocationReason::Superseded => rcgen::RevocationReason::Superseded,
-        RevocationReason::CessationOfOperation => rcgen::RevocationReason::CessationOfOperation,
-        RevocationReason::CertificateHold => rcgen::RevocationReason::CertificateHold,
-        RevocationReason::PrivilegeWithdrawn => rcgen::RevocationReason::PrivilegeWithdrawn,
-        RevocationReason::AaCompromise => rcgen::RevocationReason::AaCompromise,
-    })
+/// What was signed, the signature's algorithm, and the signature.
+fn parts(der: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let mut outer = Reader::new(der);
+    let mut fields = outer.within(tag::SEQUENCE)?;
+    outer.end()?;
+    let to_be_signed = fields.expect(tag::SEQUENCE)?.encoded;
+    let algorithm = fields.expect(tag::SEQUENCE)?.encoded;
+    let [0, signature @ ..] = fields.expect(tag::BIT_STRING)?.contents else {
+        return None;
+    };
+    fields.end()?;
+    Some((to_be_signed, algorithm, signature))
 }
 
 /// A list that the linter found nothing in: ready to be signed, once.

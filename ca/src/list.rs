@@ -24,7 +24,22 @@ use crate::{
     crl::ListScope,
     issuer_key_id::IssuerKeyId,
     revocation::{RevocationIndex, RevocationReason},
+    serial::Serial,
 };
+
+/// The serials on a list, ascending, without verifying anything: for lists of one's own, to be compared with the next.
+///
+/// # Errors
+/// [`ListError`] when it can't be read.
+pub fn serials_on(der: &[u8]) -> Result<Vec<Serial>, ListError> {
+    let mut serials: Vec<Serial> = read::Header::read(der)?
+        .listed()?
+        .into_iter()
+        .map(|(serial, _)| serial)
+        .collect();
+    serials.sort_unstable();
+    Ok(serials)
+}
 
 /// A revocation list whose signature was verified.
 #[derive(Debug, Clone)]

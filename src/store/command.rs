@@ -1,9 +1,9 @@
 //! Writing: one command for each use case. A command is atomic and durable when it returns; a refused one leaves
 //! nothing behind.
 
-use portcullis_ca::{issuer_key_id::IssuerKeyId, revocation::RevocationReason, serial::Serial};
+use portcullis_ca::{issuer_key_id::IssuerKeyId, revocation::RevocationReason};
 
-use super::Answer;
+use super::{Answer, LeaseList, PublishedList, RevokeCertificates, RevokedCertificates};
 use crate::domain::{
     Timestamp,
     account::Account,
@@ -80,7 +80,8 @@ pub trait Commands: Send + Sync {
 
     /// Revokes certificates, blocks their keys where the reason is a compromise, and ends their enrolments where it
     /// says so. Those that were revoked before are reported; a compromise blocks their keys all the same, and reaches
-    /// every other certificate with the same key. One event for all.
+    /// every other certificate with the same key. One event for each issuer. Refused with `NotFound` when one of the
+    /// serials is not known, and with `Conflict` when one that is said to be unseen is.
     fn revoke_certificates(
         &self,
         revoke: RevokeCertificates,
@@ -123,7 +124,12 @@ pub trait Commands: Send + Sync {
         at: Timestamp,
     ) -> Answer<'_, ()>;
 
-    /// Records a list if its number is the next one of its issuer and shard. Refused with `Conflict`.
+    /// Takes the lease on an issuer's shard, or prolongs one's own; without it no list of the shard can be published.
+    /// The answer is whether it was to be had: somebody else may hold it.
+    fn lease_list(&self, lease: LeaseList) -> Answer<'_, bool>;
+
+    /// Records a list and gives up the lease, if its number is the next one of its issuer and shard and the lease is
+    /// the publisher's. Refused with `Conflict`.
     fn publish_list(&self, list: PublishedList, audit: AuditDraft) -> Answer<'_, ()>;
 
     /// Records a checkpoint of the audit trail. It is about the trail, and so the one change without an entry of its own.
@@ -157,30 +163,6 @@ pub struct CompleteOrder {
     pub now: Timestamp,
 }
 
-/// Which certificates to revoke, and why.
-#[derive(Debug, Clone)]
-pub struct RevokeCertificates {
-    /// Which.
-    pub serials: Vec<Serial>,
-    /// Why.
-    pub reason: RevocationReason,
-    /// Since when.
-    pub at: Timestamp,
-}
-
-/// What a revocation did.
-#[derive(Debug, Clone)]
-pub struct RevokedCertificates {
-    /// The event's number; nothing when none was left to revoke.
-    pub epoch: Option<u64>,
-    /// What is revoked now and was not before.
-    pub revoked: Vec<(IssuerKeyId, Serial)>,
-    /// What was revoked already.
-    pub already: Vec<Serial>,
-    /// How many enrolments ended.
-    pub enrolments_ended: usize,
-}
-
 /// A change of issuers.
 #[derive(Debug, Clone)]
 pub struct ChangeIssuers {
@@ -192,21 +174,4 @@ pub struct ChangeIssuers {
     pub certificates: Vec<CertificateRecord>,
     /// When.
     pub at: Timestamp,
-}
-
-/// A list to be published.
-#[derive(Debug, Clone)]
-pub struct PublishedList {
-    /// Whose.
-    pub issuer: IssuerKeyId,
-    /// Which of its shards.
-    pub shard: u32,
-    /// Its number: one more than the last one's.
-    pub number: u64,
-    /// When it was made.
-    pub this_update: Timestamp,
-    /// When the next one will be there.
-    pub next_update: Timestamp,
-    /// The list.
-    pub der: Vec<u8>,
 }

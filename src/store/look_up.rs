@@ -1,8 +1,10 @@
 //! Looking up: one trait for each noun.
 
-use portcullis_ca::{issuer_key_id::IssuerKeyId, serial::Serial};
+use portcullis_ca::{issuer_key_id::IssuerKeyId, revocation::RevocationReason, serial::Serial};
 
-use super::Answer;
+use super::{
+    Answer, CertificateStatusAnswer, Revocable, RevocationQuery, RevokedOfShard, ShardState, StoredList,
+};
 use crate::domain::{
     ProfileName, Timestamp,
     account::{Account, Thumbprint},
@@ -86,15 +88,41 @@ pub trait Certificates: Send + Sync {
     fn certificate(&self, serial: Serial) -> Answer<'_, Option<CertificateRecord>>;
     /// The certificates that a filter leaves, newest first.
     fn certificates(&self, filter: CertificateFilter) -> Answer<'_, Vec<CertificateRecord>>;
-    /// The revoked certificates of an issuer's shard whose notAfter lies at or after `not_expired_at`, by serial.
+    /// Whether a key was blocked, by the SHA-256 of its SubjectPublicKeyInfo.
+    fn is_key_blocked(&self, fingerprint: [u8; 32]) -> Answer<'_, bool>;
+}
+
+/// Revocations.
+pub trait Revocations: Send + Sync {
+    /// What is known about the certificate with this issuer and serial.
+    fn certificate_status(
+        &self,
+        issuer: IssuerKeyId,
+        serial: Serial,
+    ) -> Answer<'_, CertificateStatusAnswer>;
+    /// What belongs on the list of an issuer's shard: the revoked certificates whose notAfter lies at `keeps_from` or
+    /// later, seen or not.
     fn revoked(
         &self,
         issuer: IssuerKeyId,
         shard: u32,
-        not_expired_at: Timestamp,
-    ) -> Answer<'_, Vec<CertificateRecord>>;
-    /// Whether a key was blocked, by the SHA-256 of its SubjectPublicKeyInfo.
-    fn is_key_blocked(&self, fingerprint: [u8; 32]) -> Answer<'_, bool>;
+        keeps_from: Timestamp,
+    ) -> Answer<'_, RevokedOfShard>;
+    /// The notAfter of those certificates that are known and revoked, by serial.
+    fn ends_of_revoked(
+        &self,
+        issuer: IssuerKeyId,
+        serials: Vec<Serial>,
+    ) -> Answer<'_, Vec<(Serial, Timestamp)>>;
+    /// The certificates that may be revoked at a moment and meet a query: how many there are, and at most `limit` of
+    /// them. A compromise may reach what was revoked for another reason.
+    fn revocable(
+        &self,
+        query: RevocationQuery,
+        reason: RevocationReason,
+        at: Timestamp,
+        limit: usize,
+    ) -> Answer<'_, Revocable>;
 }
 
 /// Which certificates are wanted. An empty filter is all of them.
@@ -141,19 +169,9 @@ pub struct PolicyRevision {
 pub trait Lists: Send + Sync {
     /// The list last published for an issuer's shard.
     fn list(&self, issuer: IssuerKeyId, shard: u32) -> Answer<'_, Option<StoredList>>;
-}
-
-/// A list as it was published.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredList {
-    /// Its number.
-    pub number: u64,
-    /// When it was made.
-    pub this_update: Timestamp,
-    /// When the next one will be there.
-    pub next_update: Timestamp,
-    /// The list.
-    pub der: Vec<u8>,
+    /// How shards stand, all as of one moment, in the order that they are asked for. No list is read for it, nor what
+    /// is on it.
+    fn shard_states(&self, shards: Vec<(IssuerKeyId, u32)>) -> Answer<'_, Vec<ShardState>>;
 }
 
 /// The audit trail, and how far the store has come.
@@ -195,7 +213,7 @@ pub struct AuditQuery {
 pub trait Standings: Send + Sync {
     /// The number of the last trust event.
     fn epoch(&self) -> Answer<'_, u64>;
-    /// Every revoked serial with its issuer whose certificate has not expired at a moment.
+    /// Every revoked serial with its issuer whose certificate has not expired at a moment, seen or not.
     fn all_revoked(&self, not_expired_at: Timestamp) -> Answer<'_, Vec<(IssuerKeyId, Serial)>>;
 }
 

@@ -9,11 +9,11 @@ mod command;
 mod error;
 mod inventory;
 mod look_up;
+mod revocation;
 pub mod sqlite;
 
 pub use command::{
-    ChangeIssuers, Commands, CompleteOrder, NewAccount, PublishedList, RevokeCertificates,
-    RevokedCertificates,
+    ChangeIssuers, Commands, CompleteOrder, NewAccount,
 };
 pub use error::StoreError;
 pub use inventory::{
@@ -23,7 +23,12 @@ pub use inventory::{
 pub use look_up::{
     Accounts, ApiKeys, AuditQuery, AuditTrail, Authorizations, BundleReadiness, CertificateFilter,
     Certificates, Enrolments, Health, Invitations, Issuers, Lists, Orders, Policies,
-    PolicyRevision, Standings, StoreHealth, StoredList,
+    PolicyRevision, Revocations, Standings, StoreHealth,
+};
+pub use revocation::{
+    CertificateStatusAnswer, LeaseList, ListHead, PublishedList, Revocable, RevocationEvent,
+    RevocationQuery, RevokeCertificates, RevokedCertificates, RevokedOfShard, ShardState, StoredList,
+    UnseenCertificate,
 };
 
 /// What a call of the store comes back as.
@@ -45,6 +50,7 @@ pub trait Store:
     + Lists
     + Orders
     + Policies
+    + Revocations
     + Standings
 {
 }

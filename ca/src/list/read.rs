@@ -261,6 +261,11 @@ impl<'a> Header<'a> {
 
     /// The revoked certificates.
     pub(super) fn entries(&self) -> Result<RevocationIndex, ListError> {
+        Ok(self.listed()?.into_iter().collect())
+    }
+
+    /// The revoked certificates in the order in which they stand.
+    pub(super) fn listed(&self) -> Result<Vec<(Serial, RevocationReason)>, ListError> {
         let mut entries = Cursor {
             whole: self.whole,
             rest: self.revoked,
@@ -271,7 +276,7 @@ impl<'a> Header<'a> {
             let entry = entries.enter(SEQUENCE, "revokedCertificates")?;
             read.push(read_entry(entry, read.len() + 1)?);
         }
-        Ok(read.into_iter().collect())
+        Ok(read)
     }
 }
 

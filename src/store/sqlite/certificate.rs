@@ -28,24 +28,6 @@ impl Certificates for SqliteStore {
         self.read(move |connection| filtered(connection, &filter))
     }
 
-    fn revoked(
-        &self,
-        issuer: IssuerKeyId,
-        shard: u32,
-        not_expired_at: Timestamp,
-    ) -> Answer<'_, Vec<CertificateRecord>> {
-        self.read(move |connection| {
-            connection
-                .prepare_cached(&format!(
-                    "SELECT {COLUMNS} FROM certificates
-                     WHERE issuer = ? AND list_shard = ? AND revoked_at IS NOT NULL AND not_after >= ?
-                     ORDER BY serial"
-                ))?
-                .query_map(params![issuer.0, shard, not_expired_at.unix_millis()], record)?
-                .collect()
-        })
-    }
-
     fn is_key_blocked(&self, fingerprint: [u8; 32]) -> Answer<'_, bool> {
         self.look_up(move |connection| is_key_blocked(connection, &fingerprint))
     }
@@ -142,73 +124,13 @@ pub(super) fn insert(
     inventory::insert_names(connection, certificate)
 }
 
-pub(super) fn mark_revoked(
-    connection: &Connection,
-    serial: Serial,
-    revocation: Revocation,
-) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "UPDATE certificates SET revoked_at = ?, revocation_reason = ? WHERE serial = ?",
-        )
-        .and_then(|mut update| {
-            update.execute(params![
-                revocation.at.unix_millis(),
-                revocation.reason.code(),
-                serial.significant_octets()
-            ])
-        })
-        .map(drop)
-        .map_err(failed)
-}
-
-pub(super) fn block_key(
-    connection: &Connection,
-    fingerprint: &[u8; 32],
-    at: Timestamp,
-) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO blocked_keys (fingerprint, blocked_at) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        )
-        .and_then(|mut insert| insert.execute(params![fingerprint, at.unix_millis()]))
-        .map(drop)
-        .map_err(failed)
-}
-
-pub(super) fn unrevoked_with_key(
-    connection: &Connection,
-    fingerprint: &[u8; 32],
-) -> rusqlite::Result<Vec<Serial>> {
-    connection
-        .prepare_cached(
-            "SELECT serial FROM certificates WHERE key_fingerprint = ? AND revoked_at IS NULL",
-        )?
-        .query_map([fingerprint], |row| serial(row, 0))?
-        .collect()
-}
-
-pub(super) fn all_revoked(
-    connection: &Connection,
-    not_expired_at: Timestamp,
-) -> rusqlite::Result<Vec<(IssuerKeyId, Serial)>> {
-    connection
-        .prepare(
-            "SELECT issuer, serial FROM certificates WHERE revoked_at IS NOT NULL AND not_after >= ?",
-        )?
-        .query_map([not_expired_at.unix_millis()], |row| {
-            Ok((IssuerKeyId(row.get(0)?), serial(row, 1)?))
-        })?
-        .collect()
-}
-
 fn is_key_blocked(connection: &Connection, fingerprint: &[u8; 32]) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT 1 FROM blocked_keys WHERE fingerprint = ?")?
         .exists([fingerprint])
 }
 
-fn serial(row: &Row<'_>, column: usize) -> rusqlite::Result<Serial> {
+pub(super) fn serial(row: &Row<'_>, column: usize) -> rusqlite::Result<Serial> {
     Serial::from_der_integer(row.get_ref(column)?.as_blob()?).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, Box::new(error))
     })

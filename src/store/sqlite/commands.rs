@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     SqliteStore, account, api_key, audit, authorization, certificate, enrolment, failed,
-    invitation, issuer, list, order, policy, writer::Transaction,
+    invitation, issuer, list, order, policy, revocation, writer::Transaction,
 };
 use crate::{
     domain::{
@@ -15,16 +15,15 @@ use crate::{
         api_key::{ApiKey, ApiKeyId},
         audit::{AuditDraft, Checkpoint},
         authorization::Authorization,
-        certificate::{CertificateRecord, Revocation, ends_enrolment},
+        certificate::CertificateRecord,
         challenge::{ChallengeKind, ValidationFailure},
-        enrolment::{Enrolment, EnrolmentState},
-        id::{AuthorizationId, EnrolmentId},
+        id::AuthorizationId,
         invitation::Invitation,
         order::Order,
         principal::Principal,
     },
     store::{
-        Answer, ChangeIssuers, Commands, CompleteOrder, NewAccount, PublishedList,
+        Answer, ChangeIssuers, Commands, CompleteOrder, LeaseList, NewAccount, PublishedList,
         RevokeCertificates, RevokedCertificates, StoreError,
     },
 };
@@ -179,7 +178,7 @@ impl Commands for SqliteStore {
         audit: AuditDraft,
     ) -> Answer<'_, RevokedCertificates> {
         self.writer
-            .write(move |transaction| revoke_certificates(transaction, &revoke, &audit))
+            .write(move |transaction| revocation::revoke(transaction, &revoke, &audit))
     }
 
     fn end_enrolments(
@@ -191,7 +190,7 @@ impl Commands for SqliteStore {
         self.writer.write(move |transaction| {
             let all = enrolment::of_principal(transaction, &principal).map_err(failed)?;
             let reason = format!("its certificates were revoked: {reason}");
-            let ended = end_all(transaction, all.into_iter(), audit.at, &reason)?;
+            let ended = enrolment::end_all(transaction, all.into_iter(), audit.at, &reason)?;
             if ended > 0 {
                 transaction.audit(&audit)?;
             }
@@ -301,31 +300,14 @@ impl Commands for SqliteStore {
             .write(move |transaction| issuer::put_holder(transaction, &holder, &bundle, at))
     }
 
+    fn lease_list(&self, lease: LeaseList) -> Answer<'_, bool> {
+        self.writer
+            .write(move |transaction| list::lease(transaction, &lease))
+    }
+
     fn publish_list(&self, new: PublishedList, audit: AuditDraft) -> Answer<'_, ()> {
         self.writer.write(move |transaction| {
-            let last = list::of_shard(transaction, new.issuer, new.shard)
-                .map_err(failed)?
-                .map_or(0, |list| list.number);
-            if new.number != last + 1 {
-                return Err(StoreError::Conflict("another list was published meanwhile"));
-            }
-            transaction
-                .execute(
-                    "INSERT INTO lists (issuer, shard, number, this_update, next_update, der)
-                     VALUES (?, ?, ?, ?, ?, ?)
-                     ON CONFLICT (issuer, shard) DO UPDATE SET number = excluded.number,
-                         this_update = excluded.this_update, next_update = excluded.next_update,
-                         der = excluded.der",
-                    params![
-                        new.issuer.0,
-                        new.shard,
-                        new.number,
-                        new.this_update.unix_millis(),
-                        new.next_update.unix_millis(),
-                        new.der
-                    ],
-                )
-                .map_err(failed)?;
+            list::publish(transaction, &new, audit.at)?;
             transaction.audit(&audit)
         })
     }
@@ -374,123 +356,4 @@ fn follow(
     };
     let all = authorization::of_order(transaction, &order.id).map_err(failed)?;
     order::update(transaction, &order.follow(&all, now))
-}
-
-fn revoke_certificates(
-    transaction: &mut Transaction<'_>,
-    revoke: &RevokeCertificates,
-    audit: &AuditDraft,
-) -> Result<RevokedCertificates, StoreError> {
-    let mut outcome = RevokedCertificates {
-        epoch: None,
-        revoked: Vec::new(),
-        already: Vec::new(),
-        enrolments_ended: 0,
-    };
-    let compromised = revoke.reason == RevocationReason::KeyCompromise;
-    let revocation = Revocation {
-        at: revoke.at,
-        reason: revoke.reason,
-    };
-    let mut escalated = false;
-    let mut pending = revoke.serials.clone();
-    while let Some(serial) = pending.pop() {
-        let certificate = certificate::by_serial(transaction, serial)
-            .map_err(failed)?
-            .ok_or(StoreError::NotFound("certificate"))?;
-        if let Some(earlier) = certificate.revocation {
-            if !outcome.revoked.iter().any(|(_, known)| *known == serial) {
-                outcome.already.push(serial);
-            }
-            // Who replaced a certificate first must not keep its stolen key from being blocked later.
-            if compromised && earlier.reason != RevocationReason::KeyCompromise {
-                certificate::mark_revoked(
-                    transaction,
-                    serial,
-                    Revocation {
-                        at: earlier.at,
-                        ..revocation
-                    },
-                )?;
-                escalated = true;
-            }
-        } else {
-            certificate::mark_revoked(transaction, serial, revocation)?;
-            outcome.revoked.push((certificate.issuer, serial));
-        }
-        if compromised {
-            certificate::block_key(transaction, &certificate.key_fingerprint, revoke.at)?;
-            // A stolen key is stolen in every certificate that it is in.
-            pending.extend(
-                certificate::unrevoked_with_key(transaction, &certificate.key_fingerprint)
-                    .map_err(failed)?,
-            );
-        }
-        if let Some(id) = &certificate.enrolment
-            && ends_enrolment(revoke.reason)
-        {
-            outcome.enrolments_ended += end_enrolment(transaction, id, revoke)?;
-        }
-    }
-    if !outcome.revoked.is_empty() {
-        let serials: Vec<String> = outcome
-            .revoked
-            .iter()
-            .map(|(_, serial)| serial.to_string())
-            .collect();
-        outcome.epoch = Some(transaction.event(
-            revoke.at,
-            "certificates.revoked",
-            &json!({ "serials": serials, "reason": revoke.reason.name() }),
-        )?);
-    }
-    if outcome.epoch.is_some() || escalated || outcome.enrolments_ended > 0 {
-        transaction.audit(audit)?;
-    }
-    Ok(outcome)
-}
-
-/// Ends an enrolment, the invitation that it came from, and all else that came from that: the binding gets no other
-/// certificate until an operator invites again. The answer is how many enrolments ended.
-fn end_enrolment(
-    transaction: &Transaction<'_>,
-    id: &EnrolmentId,
-    revoke: &RevokeCertificates,
-) -> Result<usize, StoreError> {
-    let Some(kept) = enrolment::by_id(transaction, id).map_err(failed)? else {
-        return Ok(0);
-    };
-    let reason = format!("a certificate of it was revoked: {}", revoke.reason);
-    let family = enrolment::of_principal(transaction, &kept.principal)
-        .map_err(failed)?
-        .into_iter()
-        .filter(|other| other.invitation == kept.invitation);
-    end_all(transaction, family, revoke.at, &reason)
-}
-
-fn end_all(
-    transaction: &Transaction<'_>,
-    enrolments: impl Iterator<Item = Enrolment>,
-    at: Timestamp,
-    reason: &str,
-) -> Result<usize, StoreError> {
-    let mut ended = 0;
-    for mut enrolment in enrolments {
-        if let Some(mut invitation) =
-            invitation::by_id(transaction, enrolment.invitation).map_err(failed)?
-            && invitation.revoked_at.is_none()
-        {
-            invitation.revoked_at = Some(at);
-            invitation::put(transaction, &invitation)?;
-        }
-        if enrolment.check_active().is_ok() {
-            enrolment.state = EnrolmentState::Ended {
-                at,
-                reason: reason.to_owned(),
-            };
-            enrolment::put(transaction, &enrolment)?;
-            ended += 1;
-        }
-    }
-    Ok(ended)
 }

@@ -1,10 +1,16 @@
 //! Enrolments in SQLite.
 
+use portcullis_ca::revocation::RevocationReason;
 use rusqlite::{Connection, params};
 
-use super::{SqliteStore, failed, find, from_json, to_json};
+use super::{SqliteStore, failed, find, from_json, invitation, to_json};
 use crate::{
-    domain::{enrolment::Enrolment, id::EnrolmentId, principal::Principal},
+    domain::{
+        Timestamp,
+        enrolment::{Enrolment, EnrolmentState},
+        id::EnrolmentId,
+        principal::Principal,
+    },
     store::{Answer, Enrolments, StoreError},
 };
 
@@ -54,4 +60,51 @@ pub(super) fn put(connection: &Connection, enrolment: &Enrolment) -> Result<(), 
         })
         .map(drop)
         .map_err(failed)
+}
+
+/// Ends an enrolment, the invitation that it came from, and all else that came from that: the binding gets no other
+/// certificate until an operator invites again. The answer is how many enrolments ended.
+pub(super) fn end(
+    connection: &Connection,
+    id: &EnrolmentId,
+    reason: RevocationReason,
+    at: Timestamp,
+) -> Result<usize, StoreError> {
+    let Some(kept) = by_id(connection, id).map_err(failed)? else {
+        return Ok(0);
+    };
+    let reason = format!("a certificate of it was revoked: {reason}");
+    let family = of_principal(connection, &kept.principal)
+        .map_err(failed)?
+        .into_iter()
+        .filter(|other| other.invitation == kept.invitation);
+    end_all(connection, family, at, &reason)
+}
+
+/// Ends enrolments with the invitations that they came from. The answer is how many were active.
+pub(super) fn end_all(
+    connection: &Connection,
+    enrolments: impl Iterator<Item = Enrolment>,
+    at: Timestamp,
+    reason: &str,
+) -> Result<usize, StoreError> {
+    let mut ended = 0;
+    for mut enrolment in enrolments {
+        if let Some(mut invitation) =
+            invitation::by_id(connection, enrolment.invitation).map_err(failed)?
+            && invitation.revoked_at.is_none()
+        {
+            invitation.revoked_at = Some(at);
+            invitation::put(connection, &invitation)?;
+        }
+        if enrolment.check_active().is_ok() {
+            enrolment.state = EnrolmentState::Ended {
+                at,
+                reason: reason.to_owned(),
+            };
+            put(connection, &enrolment)?;
+            ended += 1;
+        }
+    }
+    Ok(ended)
 }

@@ -31,6 +31,7 @@ mod migrations;
 mod order;
 mod policy;
 mod reader;
+mod revocation;
 mod writer;
 
 pub use reader::SqliteReader;

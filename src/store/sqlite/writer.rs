@@ -122,10 +122,21 @@ struct Tails {
     audit_number: u64,
     audit_hash: [u8; 32],
     event_number: u64,
+    /// The version of the file's contents at which this was read; it moves when another connection writes.
+    data_version: u64,
+}
+
+/// Moves when, and only when, another connection has written to the file.
+fn data_version(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("PRAGMA data_version")?
+        .query_row([], |row| row.get(0))
 }
 
 impl Tails {
     fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        // First, so that what is written meanwhile is noticed the next time.
+        let data_version = data_version(connection)?;
         let audit = connection
             .query_row(
                 "SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1",
@@ -142,6 +153,7 @@ impl Tails {
             audit_number,
             audit_hash,
             event_number,
+            data_version,
         })
     }
 }
@@ -212,6 +224,13 @@ fn group(
     queue: &Receiver<Box<dyn Job>>,
 ) -> rusqlite::Result<Tails> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
+    // Another process may write to the same file; then the numbered tables end elsewhere than this writer remembers.
+    let version = data_version(connection)?;
+    let tails = if tails.data_version == version {
+        tails
+    } else {
+        Tails::read(connection)?
+    };
     let mut transaction = Transaction { connection, tails };
     let mut next = 0;
     while let Some(job) = jobs.get_mut(next) {
