@@ -18,11 +18,13 @@ pub use issuer::ListIssuer;
 pub use set::ListSet;
 
 use rustls_pki_types::{CertificateRevocationListDer, UnixTime, pem::PemObject};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use crate::{
     chain::{CertificateRole, PathCertificate, verify_signature},
     crl::ListScope,
     issuer_key_id::IssuerKeyId,
+    lint::distribution_point,
     revocation::{RevocationIndex, RevocationReason},
     serial::Serial,
 };
@@ -39,6 +41,14 @@ pub fn serials_on(der: &[u8]) -> Result<Vec<Serial>, ListError> {
         .collect();
     serials.sort_unstable();
     Ok(serials)
+}
+
+/// Where a certificate, DER, says that the list is which would revoke it: the first URI of its distribution points (RFC
+/// 5280 section 4.2.1.13).
+#[must_use]
+pub fn list_of(certificate: &[u8]) -> Option<String> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    distribution_point(&parsed.tbs_certificate)
 }
 
 /// A revocation list whose signature was verified.

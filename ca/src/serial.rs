@@ -50,6 +50,13 @@ impl Serial {
         Ok(Self(serial))
     }
 
+    /// Which of `shards` parts it falls into: random serials fall into all of them alike.
+    #[must_use]
+    pub fn shard(&self, shards: u32) -> u32 {
+        let [.., a, b, c, d] = self.0;
+        u32::from_be_bytes([a, b, c, d]) % shards.max(1)
+    }
+
     /// The number's octets without leading zeros, big-endian.
     #[must_use]
     pub fn significant_octets(&self) -> &[u8] {

@@ -68,6 +68,8 @@ pub struct Config {
 pub struct ListsConfig {
     /// From thisUpdate to nextUpdate.
     pub life: Option<WrittenDuration>,
+    /// Over how many lists an issuer that is made from now on spreads its certificates.
+    pub shards: Option<u32>,
 }
 
 /// `[ocsp]` as read.
@@ -76,6 +78,8 @@ pub struct ListsConfig {
 pub struct OcspConfig {
     /// From thisUpdate to nextUpdate.
     pub life: Option<WrittenDuration>,
+    /// Over how many lists an issuer that is made from now on spreads its certificates.
+    pub shards: Option<u32>,
 }
 
 /// `[doctor]` as read.
@@ -347,10 +351,14 @@ fn list_schedule(config: &ListsConfig, source: &Source<'_>) -> Result<ListSchedu
     if life < Duration::from_secs(60) || life > Duration::from_secs(365 * 86_400) {
         return Err(source.fault("lists.life", "a list is good for 1 minute to 365 days"));
     }
-    Ok(ListSchedule {
-        life,
-        ..ListSchedule::default()
-    })
+    let shards = config.shards.unwrap_or(ListSchedule::default().shards);
+    if !(1..=ListSchedule::MOST_SHARDS).contains(&shards) {
+        return Err(source.fault(
+            "lists.shards",
+            format!("1 to {}, for example 16", ListSchedule::MOST_SHARDS),
+        ));
+    }
+    Ok(ListSchedule { life, shards })
 }
 
 fn ocsp_schedule(config: &OcspConfig, source: &Source<'_>) -> Result<OcspSchedule, ConfigError> {
@@ -528,6 +536,7 @@ mod tests {
                 "line 2, column 1",
                 "at least an hour",
             ),
+            ("[lists]\nshards = 0", "line 2, column 1", "1 to 1024"),
             ("[gate]\nlisten = \"x\"", "line 2, column 1", "gate.listen"),
             (
                 "[status.limits]\nconnections = 0",

@@ -25,9 +25,6 @@ use crate::domain::{
     profile::ProfileName,
 };
 
-/// The only shard that there is yet. Every record and every certificate names it all the same.
-const LIST_SHARD: u32 = 0;
-
 /// What a leaf is to say, all of it decided.
 pub(super) struct Leaf {
     pub(super) profile: ProfileName,
@@ -80,6 +77,7 @@ impl Authority {
         }
         let serial =
             Serial::random().map_err(|error| AuthorityError::Internal(error.to_string()))?;
+        let list_shard = serial.shard(issuer.shards());
         let common_name = common_name(profile.subject.common_name, leaf.principal.as_ref(), &names);
         let mut draft = Draft {
             subject: profile.subject.subject(common_name),
@@ -88,7 +86,7 @@ impl Authority {
             ..Draft::new(profile, serial, leaf.public_key, validity)
         };
         if !draft.is_without_revocation() {
-            draft.revocation_list = Some(issuer.list_url(LIST_SHARD));
+            draft.revocation_list = Some(issuer.list_url(list_shard));
             draft.ocsp = Some(ocsp_url(&self.inner.parts.public_url));
         }
         let key_fingerprint = draft.public_key.fingerprint();
@@ -100,7 +98,7 @@ impl Authority {
         Ok(CertificateRecord {
             serial,
             issuer: issuer.id(),
-            list_shard: LIST_SHARD,
+            list_shard,
             profile: leaf.profile,
             principal: leaf.principal,
             names: written_names,

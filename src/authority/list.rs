@@ -1,32 +1,42 @@
-//! Publishing revocation lists: on each revocation, many at once in one list, and on schedule before the last one ends.
+//! Revocation lists: what is published, and publishing on demand. When lists fall due is `schedule`'s, making one is
+//! `publish`'s, and lists of issuers whose key is elsewhere are `offline`'s.
+//!
+//! Each issuer's certificates are spread over its shards, one list each; which one, the certificate says. A list covers
+//! every revocation up to a trust event's number, so that whether something is missing on it is known without reading
+//! either.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use portcullis_ca::{
-    crl::{ListDraft, ListScope, RevokedEntry},
-    issuer_key_id::IssuerKeyId,
-    revocation::RevocationReason,
-    serial::Serial,
-};
-use serde_json::json;
+use portcullis_ca::issuer_key_id::IssuerKeyId;
 
 use super::{Authority, AuthorityError, Issuer};
 use crate::{
     domain::{Timestamp, audit::Actor},
-    store::PublishedList,
+    store::{ListHead, StoredList},
 };
 
-/// The only shard that there is yet.
-const SHARD: u32 = 0;
+mod fault;
+mod offline;
+mod publish;
+mod schedule;
+
+pub use fault::ListFault;
+pub(super) use publish::Publisher;
+pub use schedule::ListRound;
 
 /// How often lists are made.
 #[derive(Debug, Clone, Copy)]
 pub struct ListSchedule {
-    /// From thisUpdate to nextUpdate. A new list is made when half of it is over.
+    /// From thisUpdate to nextUpdate. A new list is made before half of it is over.
     pub life: Duration,
     /// Over how many lists an issuer that is made from now on spreads its certificates.
     pub shards: u32,
+}
+
+impl ListSchedule {
+    /// The most lists that an issuer may have.
+    pub const MOST_SHARDS: u32 = 1024;
 }
 
 impl Default for ListSchedule {
@@ -53,184 +63,115 @@ pub struct CurrentList {
     pub next_update: Timestamp,
     /// The list, ready to be sent.
     pub der: Bytes,
-    /// What is on it; not known of a list from before this process, which is then made anew.
-    contents: Option<Arc<HashMap<Serial, RevocationReason>>>,
+}
+
+impl CurrentList {
+    /// From when on it is an alarm that no newer list is there: a quarter of its life before it ends, and no more than 30
+    /// days. Ours are made anew before half of it is over.
+    #[must_use]
+    pub fn alarm_at(&self) -> Timestamp {
+        const MOST: Duration = Duration::from_secs(30 * 86_400);
+        let life = self.next_update.since(self.this_update);
+        self.next_update.earlier_by((life / 4).min(MOST))
+    }
+
+    fn of_store(issuer: IssuerKeyId, shard: u32, stored: StoredList) -> Self {
+        let ListHead {
+            number,
+            this_update,
+            next_update,
+            ..
+        } = stored.head;
+        Self {
+            issuer,
+            shard,
+            number,
+            this_update,
+            next_update,
+            der: stored.der.into(),
+        }
+    }
 }
 
 impl Authority {
-    /// The lists as they stand.
+    /// The lists as they stand, of one issuer after the other, each one's by shard.
     #[must_use]
     pub fn lists(&self) -> Arc<Vec<CurrentList>> {
         self.inner.lists.load_full()
     }
 
-    /// Publishes a new list of every issuer, revocation or not. The answer is their numbers, the root's first.
+    /// What keeps lists from being published; nothing when all is well.
+    #[must_use]
+    pub fn list_faults(&self) -> Vec<ListFault> {
+        self.inner.publisher.faults.all()
+    }
+
+    /// Publishes a new list of every shard of every issuer whose key is here, due or not.
+    ///
+    /// # Errors
+    /// What the store, the linter and the signer say; the other lists were published all the same.
+    pub async fn publish_lists(&self, actor: &Actor) -> Result<Vec<CurrentList>, AuthorityError> {
+        let (mut published, mut failed) = (Vec::new(), None);
+        for issuer in self.issuers().standing() {
+            if issuer.signer().is_err() || self.is_over(issuer) {
+                continue;
+            }
+            for shard in 0..issuer.shards() {
+                match self.publish_list(actor, issuer, shard, None).await {
+                    Ok(list) => published.push(list),
+                    Err(error) => failed = Some(error),
+                }
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(published),
+        }
+    }
+
+    /// Publishes a list of every shard of one issuer that is good until a moment of the caller's choice: for an issuer
+    /// whose key is about to go offline.
     ///
     /// # Errors
     /// What the store, the linter and the signer say.
-    pub async fn publish_lists(&self, actor: &Actor) -> Result<Vec<CurrentList>, AuthorityError> {
+    pub async fn publish_lists_until(
+        &self,
+        actor: &Actor,
+        issuer: &Arc<Issuer>,
+        next_update: Timestamp,
+    ) -> Result<Vec<CurrentList>, AuthorityError> {
         let mut published = Vec::new();
-        for issuer in self.issuers().standing() {
-            published.push(self.publish_list(actor, issuer).await?);
+        for shard in 0..issuer.shards() {
+            published.push(
+                self.publish_list(actor, issuer, shard, Some(next_update))
+                    .await?,
+            );
         }
         Ok(published)
     }
 
-    /// Publishes the lists that are due: those that have something new to say, or half of whose life is over.
-    ///
-    /// # Errors
-    /// What the store, the linter and the signer say.
-    pub async fn publish_due_lists(&self) -> Result<usize, AuthorityError> {
-        let mut count = 0;
-        for issuer in self.issuers().standing() {
-            if self.is_due(issuer).await? {
-                self.publish_list(&Actor::Authority, issuer).await?;
-                count += 1;
-            }
-        }
-        Ok(count)
+    /// Whether an issuer's own time is over, and with it that of everything that it issued.
+    fn is_over(&self, issuer: &Issuer) -> bool {
+        self.now().unix_seconds() >= issuer.certificate.not_after()
     }
 
-    /// Publishes lists as they fall due, until it is dropped. `app` runs it as a job.
-    pub async fn keep_lists_current(&self) {
-        loop {
-            let outcome = self.publish_due_lists().await;
-            if let Err(error) = &outcome {
-                tracing::error!(alarm = "list", %error, "a revocation list could not be published");
-            }
-            let pause = if outcome.is_ok() { 60 } else { 5 };
-            tokio::select! {
-                () = self.inner.list_due.notified() => {}
-                () = tokio::time::sleep(Duration::from_secs(pause)) => {}
-            }
-        }
-    }
-
-    async fn is_due(&self, issuer: &Issuer) -> Result<bool, AuthorityError> {
-        let now = self.now();
-        let lists = self.lists();
-        let Some(list) = lists.iter().find(|list| list.issuer == issuer.id()) else {
-            return Ok(true);
-        };
-        let half = list.next_update.since(list.this_update) / 2;
-        if now >= list.this_update + half || now < list.this_update {
-            return Ok(true);
-        }
-        // By what is on it, not by times: a revocation may be committed after a list that is younger was made.
-        let Some(contents) = &list.contents else {
-            return Ok(true);
-        };
-        let revoked = self.store().revoked(issuer.id(), SHARD, now).await?;
-        Ok(revoked.iter().any(|record| {
-            let reason = record.revocation.map(|revocation| revocation.reason);
-            contents.get(&record.serial) != reason.as_ref()
-        }))
-    }
-
-    async fn publish_list(
-        &self,
-        actor: &Actor,
-        issuer: &Issuer,
-    ) -> Result<CurrentList, AuthorityError> {
-        let last = self.store().list(issuer.id(), SHARD).await?;
-        // A list never goes back in time, even when the clock does.
-        let this_update = last
-            .as_ref()
-            .map_or(self.now(), |list| self.now().max(list.this_update))
-            .whole_seconds();
-        // A revoked certificate stays on at least one list past its expiry (RFC 5280 section 3.3), and on all that are
-        // made while the last list that could name it is still good.
-        let keep_since = this_update.earlier_by(self.inner.parts.list_schedule.life);
-        let entries = self
-            .store()
-            .revoked(issuer.id(), SHARD, keep_since)
-            .await?
+    fn current_list(&self, issuer: IssuerKeyId, shard: u32) -> Option<CurrentList> {
+        self.lists()
             .iter()
-            .map(|record| RevokedEntry {
-                serial: record.serial,
-                revoked_at: record
-                    .revocation
-                    .map_or(record.issued_at, |revocation| revocation.at)
-                    .unix_seconds(),
-                reason: record
-                    .revocation
-                    .map_or(RevocationReason::Unspecified, |revocation| {
-                        revocation.reason
-                    }),
-            })
-            .collect::<Vec<_>>();
-        let count = entries.len();
-        let contents = entries
-            .iter()
-            .map(|entry| (entry.serial, entry.reason))
-            .collect();
-        let next_update = (this_update + self.inner.parts.list_schedule.life)
-            .min(Timestamp::from_unix_seconds(issuer.certificate.not_after()));
-        let draft = ListDraft {
-            number: last.map_or(0, |list| list.number) + 1,
-            this_update: this_update.unix_seconds(),
-            next_update: next_update.unix_seconds(),
-            scope: if issuer.record.is_root() {
-                ListScope::Authorities
-            } else {
-                ListScope::Leaves
-            },
-            distribution_point: issuer.list_url(SHARD),
-            entries,
-        };
-        let der = draft
-            .check(&issuer.certificate)?
-            .sign(&**issuer.signer()?)
-            .await?;
-        let audit = self.audit(
-            actor,
-            "crl.publish",
-            issuer.id().short(),
-            json!({ "number": draft.number, "entries": count, "next_update": next_update }),
-        );
-        self.store()
-            .publish_list(
-                PublishedList {
-                    issuer: issuer.id(),
-                    shard: SHARD,
-                    number: draft.number,
-                    this_update,
-                    next_update,
-                    der: der.clone(),
-                },
-                audit,
-            )
-            .await?;
-        let current = CurrentList {
-            issuer: issuer.id(),
-            shard: SHARD,
-            number: draft.number,
-            this_update,
-            next_update,
-            der: der.into(),
-            contents: Some(Arc::new(contents)),
-        };
-        self.set_list(&current);
-        tracing::info!(issuer = %issuer.id().short(), number = current.number, entries = count, "a revocation list was published");
-        Ok(current)
+            .find(|list| (list.issuer, list.shard) == (issuer, shard))
+            .cloned()
     }
 
     fn set_list(&self, current: &CurrentList) {
+        let place = |list: &CurrentList| (list.issuer, list.shard);
         self.inner.lists.rcu(|lists| {
-            // Two that were made at once may come here in the other order.
-            let newer = |list: &&CurrentList| {
-                (list.issuer, list.shard) == (current.issuer, current.shard)
-                    && list.number > current.number
-            };
-            if lists.iter().any(|list| newer(&list)) {
-                return Vec::clone(lists);
+            let mut lists = Vec::clone(lists);
+            match lists.binary_search_by_key(&place(current), place) {
+                // Two that were made at once may come here in the other order.
+                Ok(at) if lists[at].number > current.number => {}
+                Ok(at) => lists[at] = current.clone(),
+                Err(at) => lists.insert(at, current.clone()),
             }
-            let mut lists: Vec<CurrentList> = lists
-                .iter()
-                .filter(|list| (list.issuer, list.shard) != (current.issuer, current.shard))
-                .cloned()
-                .collect();
-            lists.push(current.clone());
             lists
         });
     }
@@ -238,17 +179,16 @@ impl Authority {
     /// Takes up the lists that were published before.
     pub(super) async fn load_lists(&self) -> Result<(), AuthorityError> {
         for issuer in self.issuers().iter() {
-            if let Some(list) = self.store().list(issuer.id(), SHARD).await? {
-                self.set_list(&CurrentList {
-                    issuer: issuer.id(),
-                    shard: SHARD,
-                    number: list.number,
-                    this_update: list.this_update,
-                    next_update: list.next_update,
-                    der: list.der.into(),
-                    contents: None,
-                });
+            for shard in 0..issuer.shards() {
+                self.load_list(issuer.id(), shard).await?;
             }
+        }
+        Ok(())
+    }
+
+    async fn load_list(&self, issuer: IssuerKeyId, shard: u32) -> Result<(), AuthorityError> {
+        if let Some(stored) = self.store().list(issuer, shard).await? {
+            self.set_list(&CurrentList::of_store(issuer, shard, stored));
         }
         Ok(())
     }

@@ -56,11 +56,11 @@ pub use in_progress::InProgress;
 pub use invitation::{Invite, Invited};
 pub use issue::OwnCertificate;
 pub use issuer::{Issuer, IssuerSet, KeyHome, TrustBundle, issuer_certificate_url, list_url};
-pub use list::{CurrentList, ListSchedule};
+pub use list::{CurrentList, ListFault, ListRound, ListSchedule};
 pub use ocsp::{ActiveResponder, OcspAnswer, OcspAnswerKind, OcspSchedule, ocsp_url};
 pub use policy::AppliedPolicy;
 pub use profile::Profiles;
-pub use revoke::Revoked;
+pub use revoke::{Revoked, Unseen};
 pub use secrets::Secrets;
 pub use standing::Standing;
 
@@ -112,6 +112,8 @@ struct Inner {
     own_certificate: parking_lot::Mutex<Option<(Timestamp, Timestamp)>>,
     /// What the doctor found last.
     report: ArcSwapOption<Report>,
+    /// What publishing them needs.
+    publisher: list::Publisher,
     /// Wakes whoever publishes lists.
     list_due: tokio::sync::Notify,
 }
@@ -132,6 +134,7 @@ impl Authority {
                 responders: ocsp::Responders::default(),
                 own_certificate: parking_lot::Mutex::default(),
                 report: ArcSwapOption::default(),
+                publisher: list::Publisher::new()?,
                 list_due: tokio::sync::Notify::new(),
             }),
         };
@@ -185,25 +188,26 @@ impl Authority {
 
     /// Makes a change of standing: the command, then the standing follows, and only then does the call return. It goes
     /// on when the caller goes away, so that no event is committed and not applied.
-    async fn change_standing<T, F>(
+    async fn change_standing<T, E, F>(
         &self,
         command: impl FnOnce(Self) -> F,
     ) -> Result<T, AuthorityError>
     where
         T: Send + 'static,
-        F: Future<Output = Result<(T, Option<(u64, TrustEvent)>), AuthorityError>> + Send + 'static,
+        E: IntoIterator<Item = (u64, TrustEvent), IntoIter: Send> + Send,
+        F: Future<Output = Result<(T, E), AuthorityError>> + Send + 'static,
     {
         let authority = self.clone();
         let change = command(self.clone());
         tokio::spawn(async move {
             let _one_at_a_time = authority.inner.standing_changes.lock().await;
-            let (outcome, event) = change.await?;
-            if let Some((epoch, event)) = event
-                && let Err(gap) = authority.standing().apply(epoch, &event)
-            {
-                // An event was committed that nobody applied; the store knows everything.
-                tracing::error!(alarm = "standing", %gap, "the standing is loaded again");
-                authority.load_standing("").await?;
+            let (outcome, events) = change.await?;
+            for (epoch, event) in events {
+                if let Err(gap) = authority.standing().apply(epoch, &event) {
+                    // An event was committed that nobody applied; the store knows everything.
+                    tracing::error!(alarm = "standing", %gap, "the standing is loaded again");
+                    authority.load_standing("").await?;
+                }
             }
             Ok(outcome)
         })

@@ -1,18 +1,33 @@
-//! Revoking certificates.
+//! Revoking certificates: by serial, by what they have in common, and those that the store never saw.
+//!
+//! Whatever it is, the store's command is the only one that revokes, and the standing follows before the call returns. Many
+//! are revoked in steps, so that whoever issues meanwhile waits for one step and not for all.
 
-use std::collections::BTreeMap;
-
-use portcullis_ca::{issuer_key_id::IssuerKeyId, revocation::RevocationReason, serial::Serial};
-use serde_json::json;
+use portcullis_ca::{revocation::RevocationReason, serial::Serial};
+use serde_json::{Value, json};
 
 use super::{Authority, AuthorityError};
 use crate::{
     domain::{
-        audit::Actor, certificate::CertificateRecord, event::TrustEvent, id::AccountId,
+        audit::Actor,
+        certificate::{CertificateRecord, ends_enrolment},
+        event::TrustEvent,
+        id::AccountId,
         principal::Principal,
     },
-    store::{RevokeCertificates, RevokedCertificates},
+    store::{Revocable, RevocationQuery, RevokeCertificates, UnseenCertificate},
 };
+
+mod unseen;
+
+pub use unseen::Unseen;
+
+/// How many certificates are revoked in one transaction.
+const STEP: usize = 2000;
+/// Up to so many serials stand in an entry of the audit trail; of more, their number and hash.
+const NAMED: usize = 100;
+/// How often what meets a query is looked for: what was being issued meanwhile is found the next time.
+const ROUNDS: usize = 3;
 
 /// What a revocation did.
 #[derive(Debug, Clone, Default)]
@@ -25,41 +40,180 @@ pub struct Revoked {
     pub already: Vec<Serial>,
     /// How many enrolments ended with it.
     pub enrolments_ended: usize,
+    /// How many keys are refused for ever from now on.
+    pub keys_blocked: usize,
 }
 
 impl Authority {
     /// Revokes certificates by serial. When the call returns, it is durable and the gate refuses them; the list follows.
     ///
     /// # Errors
-    /// `NotFound` when the store knows one of them not; then none is revoked.
+    /// `NotFound` when the store knows one of them not; then none is revoked, of at most 2,000.
     pub async fn revoke_certificates(
         &self,
         actor: &Actor,
         serials: &[Serial],
         reason: RevocationReason,
     ) -> Result<Revoked, AuthorityError> {
-        let mut by_issuer: BTreeMap<IssuerKeyId, Vec<Serial>> = BTreeMap::new();
-        for serial in serials {
-            let record = self
-                .certificate(serial)
-                .await?
-                .ok_or(AuthorityError::NotFound("certificate"))?;
-            by_issuer.entry(record.issuer).or_default().push(*serial);
-        }
+        self.revoke_in_steps(actor, serials, &[], reason, &json!({}))
+            .await
+    }
+
+    /// How many certificates meet a query and would be revoked, and the first of them.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn revocable(
+        &self,
+        query: &RevocationQuery,
+        reason: RevocationReason,
+        limit: usize,
+    ) -> Result<Revocable, AuthorityError> {
+        Ok(self
+            .store()
+            .revocable(query.clone(), reason, self.now(), limit)
+            .await?)
+    }
+
+    /// Revokes every certificate that meets a query. With a principal and nothing else, its enrolments end first, so that
+    /// nothing is issued meanwhile; with a key that is compromised, the key is blocked even if no certificate has it.
+    ///
+    /// # Errors
+    /// What the store says. Where there are many, the steps before stay done.
+    pub async fn revoke_matching(
+        &self,
+        actor: &Actor,
+        query: &RevocationQuery,
+        reason: RevocationReason,
+    ) -> Result<Revoked, AuthorityError> {
         let mut revoked = Revoked::default();
-        for (issuer, serials) in by_issuer {
-            let outcome = self
-                .revoke_of_issuer(actor, issuer, serials, reason)
-                .await?;
-            revoked.epoch = outcome.epoch.or(revoked.epoch);
-            revoked
-                .serials
-                .extend(outcome.revoked.into_iter().map(|(_, serial)| serial));
-            revoked.already.extend(outcome.already);
-            revoked.enrolments_ended += outcome.enrolments_ended;
+        let alone = RevocationQuery {
+            principal: query.principal.clone(),
+            ..RevocationQuery::default()
+        };
+        if let Some(principal) = &query.principal
+            && *query == alone
+            && ends_enrolment(reason)
+        {
+            revoked.enrolments_ended = self.end_enrolments(actor, principal, reason).await?;
         }
-        self.inner.list_due.notify_one();
+        let keys: Vec<[u8; 32]> = query
+            .key
+            .filter(|_| reason == RevocationReason::KeyCompromise)
+            .into_iter()
+            .collect();
+        let detail = json!({ "query": shown(query) });
+        for round in 0..ROUNDS {
+            let found = self.revocable(query, reason, usize::MAX).await?.serials;
+            let keys = if round == 0 { &keys[..] } else { &[] };
+            if found.is_empty() && keys.is_empty() {
+                break;
+            }
+            let more = self
+                .revoke_in_steps(actor, &found, keys, reason, &detail)
+                .await?;
+            revoked.take_in(more);
+        }
         Ok(revoked)
+    }
+
+    /// Revokes many, step by step. `detail` goes into each step's entry of the audit trail.
+    async fn revoke_in_steps(
+        &self,
+        actor: &Actor,
+        serials: &[Serial],
+        keys: &[[u8; 32]],
+        reason: RevocationReason,
+        detail: &Value,
+    ) -> Result<Revoked, AuthorityError> {
+        let mut revoked = Revoked::default();
+        let steps: Vec<&[Serial]> = match serials {
+            [] => vec![&[]],
+            serials => serials.chunks(STEP).collect(),
+        };
+        for (index, step) in steps.iter().enumerate() {
+            let mut detail = detail.clone();
+            detail["reason"] = reason.name().into();
+            if steps.len() > 1 {
+                detail["step"] = format!("{} of {}", index + 1, steps.len()).into();
+                detail["of"] = serials.len().into();
+            }
+            let step = self
+                .revoke_step(
+                    actor,
+                    Step {
+                        serials: step.to_vec(),
+                        unseen: Vec::new(),
+                        keys: if index == 0 {
+                            keys.to_vec()
+                        } else {
+                            Vec::new()
+                        },
+                        reason,
+                    },
+                    detail,
+                )
+                .await;
+            // Whatever was revoked belongs on a list, also when the next step fails.
+            self.inner.list_due.notify_one();
+            revoked.take_in(step?);
+        }
+        Ok(revoked)
+    }
+
+    async fn revoke_step(
+        &self,
+        actor: &Actor,
+        step: Step,
+        mut detail: Value,
+    ) -> Result<Revoked, AuthorityError> {
+        let names: Vec<String> = step
+            .serials
+            .iter()
+            .chain(step.unseen.iter().map(|unseen| &unseen.serial))
+            .map(ToString::to_string)
+            .collect();
+        let subject = match (&names[..], &step.keys[..]) {
+            ([one], _) => one.clone(),
+            ([], [key]) => format!("key {}", hex::encode(key)),
+            (many, _) => format!("{} certificates", many.len()),
+        };
+        if names.len() <= NAMED {
+            detail["serials"] = names.into();
+        } else {
+            // Which they are, their records say: by the number of the event that revoked them.
+            detail["count"] = names.len().into();
+        }
+        if let [key] = &step.keys[..] {
+            detail["key"] = hex::encode(key).into();
+        }
+        let audit = self.audit(actor, "certificate.revoke", subject, detail);
+        self.change_standing(move |authority| async move {
+            let revoke = RevokeCertificates {
+                serials: step.serials,
+                unseen: step.unseen,
+                keys: step.keys,
+                reason: step.reason,
+                at: authority.now(),
+            };
+            let outcome = authority.store().revoke_certificates(revoke, audit).await?;
+            let revoked = Revoked {
+                epoch: outcome.epoch(),
+                serials: outcome.revoked().map(|(_, serial)| serial).collect(),
+                already: outcome.already,
+                enrolments_ended: outcome.enrolments_ended,
+                keys_blocked: outcome.keys_blocked,
+            };
+            let events = outcome.events.into_iter().map(|event| {
+                let change = TrustEvent::CertificatesRevoked {
+                    issuer: event.issuer,
+                    serials: event.serials,
+                };
+                (event.number, change)
+            });
+            Ok((revoked, events.collect::<Vec<_>>()))
+        })
+        .await
     }
 
     /// Ends every enrolment of a principal, so that nothing can be issued to it while its certificates are revoked.
@@ -82,40 +236,6 @@ impl Authority {
             .store()
             .end_enrolments(principal.clone(), reason, audit)
             .await?)
-    }
-
-    async fn revoke_of_issuer(
-        &self,
-        actor: &Actor,
-        issuer: IssuerKeyId,
-        serials: Vec<Serial>,
-        reason: RevocationReason,
-    ) -> Result<RevokedCertificates, AuthorityError> {
-        let subject = match &serials[..] {
-            [one] => one.to_string(),
-            many => format!("{} certificates", many.len()),
-        };
-        let names: Vec<String> = serials.iter().map(ToString::to_string).collect();
-        let audit = self.audit(
-            actor,
-            "certificate.revoke",
-            subject,
-            json!({ "serials": names, "reason": reason.name() }),
-        );
-        self.change_standing(move |authority| async move {
-            let revoke = RevokeCertificates {
-                serials,
-                reason,
-                at: authority.now(),
-            };
-            let outcome = authority.store().revoke_certificates(revoke, audit).await?;
-            let event = outcome.epoch.map(|epoch| {
-                let serials = outcome.revoked.iter().map(|(_, serial)| *serial).collect();
-                (epoch, TrustEvent::CertificatesRevoked { issuer, serials })
-            });
-            Ok((outcome, event))
-        })
-        .await
     }
 
     /// Revokes the certificate that an account presents, if the account ordered it (RFC 8555 section 7.6).
@@ -195,4 +315,48 @@ impl Authority {
             .filter(|record| record.der == der)
             .ok_or(AuthorityError::NotFound("certificate"))
     }
+}
+
+/// What one transaction revokes.
+struct Step {
+    serials: Vec<Serial>,
+    unseen: Vec<UnseenCertificate>,
+    keys: Vec<[u8; 32]>,
+    reason: RevocationReason,
+}
+
+impl Revoked {
+    fn take_in(&mut self, more: Self) {
+        self.epoch = more.epoch.or(self.epoch);
+        self.serials.extend(more.serials);
+        self.already.extend(more.already);
+        self.enrolments_ended += more.enrolments_ended;
+        self.keys_blocked += more.keys_blocked;
+    }
+}
+
+/// A query as the audit trail has it.
+fn shown(query: &RevocationQuery) -> Value {
+    let RevocationQuery {
+        principal,
+        issuer,
+        key,
+        profile,
+        issued_from,
+        issued_before,
+    } = query;
+    let mut shown = serde_json::Map::new();
+    for (name, value) in [
+        ("principal", principal.as_ref().map(ToString::to_string)),
+        ("issuer", issuer.map(|id| id.to_string())),
+        ("key", key.map(hex::encode)),
+        ("profile", profile.clone()),
+        ("issued_from", issued_from.map(|at| at.to_string())),
+        ("issued_before", issued_before.map(|at| at.to_string())),
+    ] {
+        if let Some(value) = value {
+            shown.insert(name.to_owned(), value.into());
+        }
+    }
+    shown.into()
 }

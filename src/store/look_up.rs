@@ -3,7 +3,8 @@
 use portcullis_ca::{issuer_key_id::IssuerKeyId, revocation::RevocationReason, serial::Serial};
 
 use super::{
-    Answer, CertificateStatusAnswer, Revocable, RevocationQuery, RevokedOfShard, ShardState, StoredList,
+    Answer, CertificateStatusAnswer, Revocable, RevocationQuery, RevokedOfShard, ShardState,
+    StoredList,
 };
 use crate::domain::{
     ProfileName, Timestamp,

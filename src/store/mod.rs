@@ -12,9 +12,7 @@ mod look_up;
 mod revocation;
 pub mod sqlite;
 
-pub use command::{
-    ChangeIssuers, Commands, CompleteOrder, NewAccount,
-};
+pub use command::{ChangeIssuers, Commands, CompleteOrder, NewAccount};
 pub use error::StoreError;
 pub use inventory::{
     InvalidCursor, InvalidSerialPrefix, Inventory, InventoryCursor, InventoryPage, InventoryQuery,
@@ -27,8 +25,8 @@ pub use look_up::{
 };
 pub use revocation::{
     CertificateStatusAnswer, LeaseList, ListHead, PublishedList, Revocable, RevocationEvent,
-    RevocationQuery, RevokeCertificates, RevokedCertificates, RevokedOfShard, ShardState, StoredList,
-    UnseenCertificate,
+    RevocationQuery, RevokeCertificates, RevokedCertificates, RevokedOfShard, ShardState,
+    StoredList, UnseenCertificate,
 };
 
 /// What a call of the store comes back as.

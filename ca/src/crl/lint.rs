@@ -315,14 +315,14 @@ fn read_time(encoded: &[u8]) -> Option<i64> {
         let two = part.get(at..at + 2)?;
         u8::try_from(digits(two)?).ok()
     });
-    let date = Date::from_calendar_date(
-        i32::from(year),
-        Month::try_from(month?).ok()?,
-        day?,
-    )
-    .ok()?;
+    let date =
+        Date::from_calendar_date(i32::from(year), Month::try_from(month?).ok()?, day?).ok()?;
     let time = Time::from_hms(hour?, minute?, second?).ok()?;
-    Some(PrimitiveDateTime::new(date, time).assume_utc().unix_timestamp())
+    Some(
+        PrimitiveDateTime::new(date, time)
+            .assume_utc()
+            .unix_timestamp(),
+    )
 }
 
 fn digits(octets: &[u8]) -> Option<u16> {

@@ -115,26 +115,32 @@ fn another_parser_reads_what_was_meant() {
             list.next_update().map(|time| time.timestamp()),
             Some(draft.next_update)
         );
-        assert_eq!(list.crl_number().map(ToString::to_string), Some(number.to_string()));
+        assert_eq!(
+            list.crl_number().map(ToString::to_string),
+            Some(number.to_string())
+        );
         let read: Vec<RevokedEntry> = list
             .iter_revoked_certificates()
             .map(|entry| RevokedEntry {
                 serial: Serial::from_der_integer(entry.raw_serial()).expect("a serial"),
                 revoked_at: entry.revocation_date.timestamp(),
-                reason: entry.reason_code().map_or(RevocationReason::Unspecified, |(_, code)| {
-                    RevocationReason::from_code(code.0).expect("a reason")
-                }),
+                reason: entry
+                    .reason_code()
+                    .map_or(RevocationReason::Unspecified, |(_, code)| {
+                        RevocationReason::from_code(code.0).expect("a reason")
+                    }),
             })
             .collect();
         assert_eq!(read, draft.entries);
-        let point = list.extensions().iter().find_map(|extension| {
-            match extension.parsed_extension() {
-                ParsedExtension::IssuingDistributionPoint(point) if extension.critical => {
-                    Some(point)
-                }
-                _ => None,
-            }
-        });
+        let point =
+            list.extensions()
+                .iter()
+                .find_map(|extension| match extension.parsed_extension() {
+                    ParsedExtension::IssuingDistributionPoint(point) if extension.critical => {
+                        Some(point)
+                    }
+                    _ => None,
+                });
         let point = point.expect("a critical issuing distribution point");
         assert_eq!(
             (point.only_contains_user_certs, point.only_contains_ca_certs),
@@ -273,12 +279,16 @@ fn the_parts_make_the_very_octets_that_are_written() {
 fn each_rule_finds_the_list_that_breaks_it() {
     type Spoil = fn(&mut Parts, &mut ListDraft);
     let table: &[(&str, Spoil)] = &[
-        ("5.1: it is a TBSCertList in DER", |parts, _| parts.after = vec![5, 0]),
+        ("5.1: it is a TBSCertList in DER", |parts, _| {
+            parts.after = vec![5, 0]
+        }),
         ("5.1: it is a TBSCertList in DER", |parts, _| {
             // A length that is not the shortest.
             parts.version = vec![2, 0x81, 1, 1];
         }),
-        ("5.1.2.1: version 2", |parts, _| parts.version = vec![2, 1, 0]),
+        ("5.1.2.1: version 2", |parts, _| {
+            parts.version = vec![2, 1, 0]
+        }),
         ("5.1.2.1: version 2", |parts, _| parts.version = vec![]),
         ("5.1.2.2: the signature's algorithm", |parts, _| {
             *parts.algorithm.last_mut().expect("octets") ^= 1;
@@ -288,12 +298,16 @@ fn each_rule_finds_the_list_that_breaks_it() {
             let at = parts.issuer.iter().position(|octet| *octet == 0x0c);
             parts.issuer[at.expect("a UTF8String")] = 0x13;
         }),
-        ("5.1.2.4: thisUpdate", |parts, _| parts.this_update = utc_time(NOW + 1)),
+        ("5.1.2.4: thisUpdate", |parts, _| {
+            parts.this_update = utc_time(NOW + 1)
+        }),
         ("5.1.2.4: thisUpdate", |parts, _| {
             parts.this_update = encode(0x18, &[b"20270115080000Z"]);
         }),
         ("5.1.2.5: nextUpdate", |parts, _| parts.next_update = vec![]),
-        ("5.1.2.5: nextUpdate", |parts, _| parts.next_update = utc_time(NOW + 5)),
+        ("5.1.2.5: nextUpdate", |parts, _| {
+            parts.next_update = utc_time(NOW + 5)
+        }),
         ("5.1.2.5: nextUpdate", |parts, draft| {
             draft.next_update = NOW;
             parts.next_update = utc_time(NOW);
@@ -303,12 +317,16 @@ fn each_rule_finds_the_list_that_breaks_it() {
             parts.entries.clear();
             parts.empty_entries = true;
         }),
-        ("5.1.2.6: each serial", |parts, _| parts.entries[0].0 = vec![0x0b]),
+        ("5.1.2.6: each serial", |parts, _| {
+            parts.entries[0].0 = vec![0x0b]
+        }),
         ("5.1.2.6: each serial", |parts, _| {
             // Minus 128, where 128 was meant.
             parts.entries[1].0 = vec![0x80];
         }),
-        ("5.1.2.6: each serial", |parts, _| parts.entries[0].0 = vec![0, 0x0a]),
+        ("5.1.2.6: each serial", |parts, _| {
+            parts.entries[0].0 = vec![0, 0x0a]
+        }),
         ("5.1.2.6: serials ascend", |parts, draft| {
             draft.entries.swap(0, 1);
             parts.entries.swap(0, 1);
@@ -317,7 +335,9 @@ fn each_rule_finds_the_list_that_breaks_it() {
             draft.entries.insert(1, draft.entries[0]);
             parts.entries.insert(1, parts.entries[0].clone());
         }),
-        ("5.1.2.6: each revocation date", |parts, _| parts.entries[0].1 = utc_time(NOW)),
+        ("5.1.2.6: each revocation date", |parts, _| {
+            parts.entries[0].1 = utc_time(NOW)
+        }),
         ("5.1.2.6: each revocation date", |parts, _| {
             parts.entries[0].1 = encode(0x18, &[b"20270115075950Z"]);
         }),
@@ -332,9 +352,13 @@ fn each_rule_finds_the_list_that_breaks_it() {
             draft.entries.pop();
             let _ = parts;
         }),
-        ("5.3.1: the reason", |parts, _| parts.entries[1].2 = reason(REASON, &[], 2)),
+        ("5.3.1: the reason", |parts, _| {
+            parts.entries[1].2 = reason(REASON, &[], 2)
+        }),
         ("5.3.1: the reason", |parts, _| parts.entries[1].2 = vec![]),
-        ("5.3.1: the reason", |parts, _| parts.entries[0].2 = reason(REASON, &[], 0)),
+        ("5.3.1: the reason", |parts, _| {
+            parts.entries[0].2 = reason(REASON, &[], 0)
+        }),
         ("5.3: an entry has no other", |parts, _| {
             parts.entries[1].2 = reason(REASON, CRITICAL, 1);
         }),
@@ -360,7 +384,9 @@ fn each_rule_finds_the_list_that_breaks_it() {
         }),
         ("5.2: authority key identifier, number", |parts, _| {
             // deltaCRLIndicator
-            parts.extensions.push(extension(&[0x55, 0x1d, 27], CRITICAL, &[2, 1, 1]));
+            parts
+                .extensions
+                .push(extension(&[0x55, 0x1d, 27], CRITICAL, &[2, 1, 1]));
         }),
         ("5.2: authority key identifier, number", |parts, _| {
             parts.extensions.push(parts.extensions[1].clone());
@@ -368,14 +394,22 @@ fn each_rule_finds_the_list_that_breaks_it() {
         ("5.2.1: the authority key identifier", |parts, _| {
             parts.extensions[0] = key_identifier(&[1; 20]);
         }),
-        ("5.2.3: the number", |parts, _| parts.extensions[1] = number(&[1, 45])),
-        ("5.2.3: the number", |parts, _| parts.extensions[1] = number(&[0, 1, 44])),
+        ("5.2.3: the number", |parts, _| {
+            parts.extensions[1] = number(&[1, 45])
+        }),
+        ("5.2.3: the number", |parts, _| {
+            parts.extensions[1] = number(&[0, 1, 44])
+        }),
         ("5.2.3: the number", |parts, draft| {
             draft.number = 0;
             parts.extensions[1] = number(&[0]);
         }),
         ("5.2.5: the distribution point", |parts, _| {
-            parts.extensions[2] = point(CRITICAL, &["http://127.0.0.1/crl/1/8.crl"], &[0x81, 1, 0xff]);
+            parts.extensions[2] = point(
+                CRITICAL,
+                &["http://127.0.0.1/crl/1/8.crl"],
+                &[0x81, 1, 0xff],
+            );
         }),
         ("5.2.5: the distribution point", |parts, _| {
             parts.extensions[2] = point(CRITICAL, &[URI, URI], &[0x81, 1, 0xff]);
@@ -402,7 +436,9 @@ fn each_rule_finds_the_list_that_breaks_it() {
         spoil(&mut parts, &mut draft);
         let findings = lint::list(&parts.encoded(), &draft, &issuer);
         assert!(
-            findings.iter().any(|it| it.rule.starts_with(&format!("RFC 5280 {rule}"))),
+            findings
+                .iter()
+                .any(|it| it.rule.starts_with(&format!("RFC 5280 {rule}"))),
             "{index} {rule}: {findings:?}"
         );
     }

@@ -63,7 +63,20 @@ fn write_entry(out: &mut Vec<u8>, entry: &RevokedEntry) -> Result<(), String> {
 /// crlEntryExtensions with the reason code alone (RFC 5280 section 5.3.1).
 fn reason_extension(reason: RevocationReason) -> [u8; 14] {
     [
-        0x30, 12, 0x30, 10, 0x06, 3, 0x55, 0x1d, 0x15, 0x04, 3, 0x0a, 1, reason.code(),
+        0x30,
+        12,
+        0x30,
+        10,
+        0x06,
+        3,
+        0x55,
+        0x1d,
+        0x15,
+        0x04,
+        3,
+        0x0a,
+        1,
+        reason.code(),
     ]
 }
 
@@ -71,7 +84,11 @@ fn reason_extension(reason: RevocationReason) -> [u8; 14] {
 fn extensions(draft: &ListDraft, key_identifier: &[u8]) -> Vec<u8> {
     let authority_key_identifier = encode(tag::SEQUENCE, &[&encode(0x80, &[key_identifier])]);
     let octets = draft.number.to_be_bytes();
-    let zeros = octets.iter().take_while(|octet| **octet == 0).count().min(7);
+    let zeros = octets
+        .iter()
+        .take_while(|octet| **octet == 0)
+        .count()
+        .min(7);
     let sign = usize::from(octets[zeros] & 0x80 != 0);
     let number = encode(0x02, &[&[0][..sign], &octets[zeros..]]);
     let uri = encode(tag::URI_NAME, &[draft.distribution_point.as_bytes()]);

@@ -207,7 +207,8 @@ fn revocable(
     at: Timestamp,
     limit: usize,
 ) -> rusqlite::Result<Revocable> {
-    let mut condition = "profile NOT IN ('root', 'cross-root', 'intermediate') AND not_after >= ?".to_owned();
+    let mut condition =
+        "profile NOT IN ('root', 'cross-root', 'intermediate') AND not_after >= ?".to_owned();
     let mut values: Vec<Value> = vec![at.whole_seconds().unix_millis().into()];
     if reason == RevocationReason::KeyCompromise {
         // Who was superseded first must not keep a stolen key from being blocked later.
@@ -217,12 +218,27 @@ fn revocable(
         condition.push_str(" AND revoked_at IS NULL");
     }
     for (column, value) in [
-        ("principal =", query.principal.as_ref().map(|it| it.to_string().into())),
-        ("issuer =", query.issuer.map(|it| Value::Blob(it.0.to_vec()))),
-        ("key_fingerprint =", query.key.map(|it| Value::Blob(it.to_vec()))),
+        (
+            "principal =",
+            query.principal.as_ref().map(|it| it.to_string().into()),
+        ),
+        (
+            "issuer =",
+            query.issuer.map(|it| Value::Blob(it.0.to_vec())),
+        ),
+        (
+            "key_fingerprint =",
+            query.key.map(|it| Value::Blob(it.to_vec())),
+        ),
         ("profile =", query.profile.clone().map(Value::Text)),
-        ("issued_at >=", query.issued_from.map(|it| it.unix_millis().into())),
-        ("issued_at <", query.issued_before.map(|it| it.unix_millis().into())),
+        (
+            "issued_at >=",
+            query.issued_from.map(|it| it.unix_millis().into()),
+        ),
+        (
+            "issued_at <",
+            query.issued_before.map(|it| it.unix_millis().into()),
+        ),
     ] {
         if let Some(value) = value {
             condition.push_str(&format!(" AND {column} ?"));
@@ -231,11 +247,15 @@ fn revocable(
     }
     let snapshot = connection.unchecked_transaction()?;
     let count = snapshot
-        .prepare(&format!("SELECT count(*) FROM certificates WHERE {condition}"))?
+        .prepare(&format!(
+            "SELECT count(*) FROM certificates WHERE {condition}"
+        ))?
         .query_row(params_from_iter(&values), |row| row.get(0))?;
     values.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
     let serials = snapshot
-        .prepare(&format!("SELECT serial FROM certificates WHERE {condition} LIMIT ?"))?
+        .prepare(&format!(
+            "SELECT serial FROM certificates WHERE {condition} LIMIT ?"
+        ))?
         .query_map(params_from_iter(&values), |row| serial(row, 0))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(Revocable { count, serials })
@@ -326,8 +346,7 @@ pub(super) fn revoke(
             && ends_enrolment(revoke.reason)
             && enrolments.insert(id.as_str().to_owned())
         {
-            outcome.enrolments_ended +=
-                enrolment::end(transaction, &id, revoke.reason, revoke.at)?;
+            outcome.enrolments_ended += enrolment::end(transaction, &id, revoke.reason, revoke.at)?;
         }
     }
     for (issuer, changes) in changes {
