@@ -11,7 +11,10 @@ use portcullis_ca::{
 };
 
 use super::AuthorityError;
-use crate::domain::issuer::{IssuerName, IssuerRecord, IssuerState, KeyId, KeyPlace};
+use crate::domain::{
+    event::KnownIssuers,
+    issuer::{IssuerName, IssuerRecord, IssuerState, KeyId, KeyPlace},
+};
 
 /// A CA of ours that has its certificate.
 pub struct Issuer {
@@ -303,13 +306,19 @@ impl IssuerSet {
         TrustBundle { certificates }
     }
 
-    /// Every retired issuer.
+    /// The issuers, as the gate is to know them.
     #[must_use]
-    pub fn retired(&self) -> Vec<IssuerKeyId> {
-        self.records()
-            .filter(|record| record.state == IssuerState::Retired)
-            .map(|record| record.id)
-            .collect()
+    pub fn known(&self) -> KnownIssuers {
+        let ids = |wanted: fn(&IssuerRecord) -> bool| {
+            self.records()
+                .filter(|record| wanted(record))
+                .map(|record| record.id)
+                .collect()
+        };
+        KnownIssuers {
+            of_leaves: ids(|record| !record.is_root() && record.state.stands()),
+            retired: ids(|record| record.state == IssuerState::Retired),
+        }
     }
 }
 

@@ -99,7 +99,7 @@ impl Authority {
                 .store()
                 .all_revoked(Timestamp::from_unix_millis(0))
                 .await?,
-            retired: self.issuers().retired(),
+            issuers: self.issuers().known(),
             api_keys: self
                 .store()
                 .api_keys()

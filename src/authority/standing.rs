@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use crate::domain::{
     api_key::{ApiKey, ApiKeyId},
-    event::TrustEvent,
+    event::{KnownIssuers, TrustEvent},
     labels::PrincipalState,
     policy::Policy,
     principal::Principal,
@@ -40,8 +40,7 @@ pub struct Standing {
     writing: Mutex<()>,
     policy: ArcSwapOption<Policy>,
     revoked: Revoked,
-    /// Issuers whose time is over, and with it everything that they issued.
-    retired: ArcSwap<Vec<IssuerKeyId>>,
+    issuers: ArcSwap<KnownIssuers>,
     api_keys: Sharded<ApiKeyId, Arc<ApiKey>>,
     principals: Sharded<Principal, PrincipalState>,
 }
@@ -55,8 +54,8 @@ pub struct StandingSnapshot {
     pub policy: Arc<Policy>,
     /// Every certificate that is revoked and has not expired.
     pub revoked: Vec<(IssuerKeyId, Serial)>,
-    /// Every issuer that is retired.
-    pub retired: Vec<IssuerKeyId>,
+    /// The issuers of the built-in authority.
+    pub issuers: KnownIssuers,
     /// Every key that is neither revoked nor expired.
     pub api_keys: Vec<Arc<ApiKey>>,
     /// Every principal that has labels or is suspended.
@@ -73,7 +72,7 @@ impl Standing {
             writing: Mutex::new(()),
             policy: ArcSwapOption::empty(),
             revoked: Revoked::default(),
-            retired: ArcSwap::default(),
+            issuers: ArcSwap::default(),
             api_keys: Sharded::default(),
             principals: Sharded::default(),
         }
@@ -83,7 +82,7 @@ impl Standing {
     pub fn load(&self, snapshot: StandingSnapshot) {
         let _writing = self.writing.lock();
         self.revoked.replace(&snapshot.revoked);
-        self.retired.store(Arc::new(snapshot.retired));
+        self.issuers.store(Arc::new(snapshot.issuers));
         self.api_keys
             .replace(snapshot.api_keys.into_iter().map(|key| (key.id, key)));
         self.principals.replace(snapshot.principals.into_iter());
@@ -118,7 +117,7 @@ impl Standing {
             TrustEvent::ApiKeyMinted(key) => self.api_keys.insert(key.id, Arc::clone(key)),
             TrustEvent::ApiKeyRevoked(id) => self.api_keys.remove(id),
             TrustEvent::PolicyApplied(policy) => self.policy.store(Some(Arc::clone(policy))),
-            TrustEvent::IssuersChanged { retired } => self.retired.store(Arc::new(retired.clone())),
+            TrustEvent::IssuersChanged(issuers) => self.issuers.store(Arc::new(issuers.clone())),
             TrustEvent::PrincipalChanged { principal, state } => {
                 self.principals.insert(principal.clone(), state.clone());
             }
@@ -160,8 +159,14 @@ impl Standing {
     #[must_use]
     pub fn is_revoked(&self, issuer: &IssuerKeyId, serial: &Serial) -> bool {
         !self.is_loaded()
-            || self.retired.load().contains(issuer)
+            || self.issuers.load().retired.contains(issuer)
             || self.revoked.contains(issuer, serial)
+    }
+
+    /// Whether the leaves of this issuer prove principals: it is one of ours, and its time is not over.
+    #[must_use]
+    pub fn issues_leaves(&self, issuer: &IssuerKeyId) -> bool {
+        self.issuers.load().of_leaves.contains(issuer)
     }
 
     /// The key with this id, if there is one and it is not revoked. It may have expired.
@@ -318,7 +323,7 @@ mod tests {
             epoch,
             policy: policy(),
             revoked,
-            retired: Vec::new(),
+            issuers: KnownIssuers::default(),
             api_keys: Vec::new(),
             principals: Vec::new(),
         }

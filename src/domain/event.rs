@@ -12,6 +12,15 @@ use super::{
     principal::Principal,
 };
 
+/// The issuers of the built-in authority, as a gate knows them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KnownIssuers {
+    /// Those whose leaves prove principals. A root above them may have issued other CAs, which are none of ours.
+    pub of_leaves: Vec<IssuerKeyId>,
+    /// Those whose time is over: whatever they issued is refused.
+    pub retired: Vec<IssuerKeyId>,
+}
+
 /// A change of standing, as a node applies it.
 #[derive(Debug, Clone)]
 pub enum TrustEvent {
@@ -29,10 +38,7 @@ pub enum TrustEvent {
     /// Another policy is in force.
     PolicyApplied(Arc<Policy>),
     /// Issuers came, went or moved on.
-    IssuersChanged {
-        /// Every issuer that is retired now: whatever it issued is refused.
-        retired: Vec<IssuerKeyId>,
-    },
+    IssuersChanged(KnownIssuers),
     /// A principal's labels or life-cycle changed.
     PrincipalChanged {
         /// Which.

@@ -99,8 +99,9 @@ impl Trust {
             Err(error) => return PeerCertificate::Refused(Loss::Chain(error)),
         };
         let uris = path.leaf().names.uri.iter().map(String::as_str);
-        // An anchor without a mapping of its own proves nobody; only the built-in authority needs none.
-        let mapped = if **path.anchor_id() == *self.internal.as_str() {
+        // An anchor without a mapping of its own proves nobody; only the built-in authority needs none. What another CA
+        // below one of its roots issued is not the authority's, whatever name is in it.
+        let mapped = if self.is_ours(&path) {
             map_internal(uris, &self.trust_domain)
         } else {
             Err(MappingError::Unmapped(None))
@@ -126,6 +127,10 @@ impl Trust {
         }
     }
 
+    fn is_ours(&self, path: &VerifiedPath) -> bool {
+        **path.anchor_id() == *self.internal.as_str() && self.standing.issues_leaves(&path.issuer())
+    }
+
     /// Whether what a certificate proves still holds.
     ///
     /// # Errors
@@ -141,6 +146,7 @@ impl Trust {
             .recheck(path, unix_time(now))
             .map_err(Loss::Chain)?;
         match certificate {
+            PeerCertificate::Proven(_) if !self.is_ours(path) => Err(Loss::Issuer),
             PeerCertificate::Proven(proven)
                 if self
                     .standing

@@ -43,6 +43,9 @@ pub(super) enum Loss {
     /// Its chain is not good any more.
     #[error("{0}")]
     Chain(ChainError),
+    /// The authority's issuer that issued its certificate is no longer one of its own.
+    #[error("the issuer of the certificate is no longer one of the authority's")]
+    Issuer,
     /// Its principal was suspended.
     #[error("the principal is suspended")]
     Suspended,

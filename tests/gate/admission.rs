@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portcullis::domain::event::{KnownIssuers, TrustEvent};
 use rcgen::ExtendedKeyUsagePurpose;
 use rustls::version::TLS13;
 use time::OffsetDateTime;
@@ -154,4 +155,51 @@ async fn an_anchor_that_is_gone_takes_its_connections_with_it() {
     stage.gate.anchors().replace(other.anchors("internal"));
     stage.suspend("device:nobody"); // any change of standing
     connection.closed().await;
+}
+
+/// A root that was brought along may have signed other CAs: what they issue is not the authority's, though it carries a
+/// name of the trust domain and its path holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leaf_of_another_ca_below_a_trusted_root_proves_nobody() {
+    let stage = Stage::open().await;
+    let theirs = Pki::new(OffsetDateTime::now_utc());
+    let impostor = theirs.client("device/fra/a");
+    stage.gate.anchors().replace(theirs.anchors("internal"));
+    let client = Client::new(&stage, Some(&impostor), Http::One);
+    let answer = client.connect().await.get("/v1/devices/fra/a").await;
+    let answer = answer.expect("an answer");
+    assert_eq!(
+        (answer.status.as_u16(), answer.problem().as_str()),
+        (403, "unmapped-certificate")
+    );
+    assert!(stage.upstream.take().is_empty());
+}
+
+/// A retired issuer takes the connections of its leaves with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_that_is_gone_takes_its_leaves_connections_with_it() {
+    for is_retired in [false, true] {
+        let stage = Stage::open().await;
+        let known = KnownIssuers {
+            of_leaves: if is_retired {
+                vec![stage.pki.issuer_key_id]
+            } else {
+                Vec::new()
+            },
+            retired: if is_retired {
+                vec![stage.pki.issuer_key_id]
+            } else {
+                Vec::new()
+            },
+        };
+        let device = stage.pki.client("device/fra/a");
+        let client = Client::with_version(&stage, Some(&device), Http::One, &TLS13);
+        let mut connection = client.connect().await;
+        assert_eq!(
+            connection.get("/v1/devices/fra/a").await.unwrap().status,
+            200
+        );
+        stage.apply(&TrustEvent::IssuersChanged(known));
+        connection.closed().await;
+    }
 }

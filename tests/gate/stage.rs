@@ -14,7 +14,8 @@ use portcullis::{
     authority::standing::{Standing, StandingSnapshot},
     domain::{
         ApiKey, ApiKeyKind, ApiKeyToken, Clock, Labels, Pepper, Policy, PolicyContext, Principal,
-        PrincipalState, Scope, Timestamp, event::TrustEvent,
+        PrincipalState, Scope, Timestamp,
+        event::{KnownIssuers, TrustEvent},
     },
     gate::{Gate, GateHandle, GateParts, GateSettings, UpstreamSettings},
     listen::{Limits, ServerCertificate},
@@ -135,7 +136,10 @@ impl Stage {
             epoch,
             policy: self.policy(""),
             revoked: Vec::new(),
-            retired: Vec::new(),
+            issuers: KnownIssuers {
+                of_leaves: vec![self.pki.issuer_key_id],
+                retired: Vec::new(),
+            },
             api_keys: Vec::new(),
             principals: Vec::new(),
         });
