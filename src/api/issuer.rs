@@ -67,7 +67,7 @@ pub struct ShownIssuer {
 }
 
 impl ShownIssuer {
-    fn of(record: &IssuerRecord, state: &SharedState) -> Self {
+    pub(super) fn of(record: &IssuerRecord, state: &SharedState) -> Self {
         use x509_parser::prelude::FromDer as _;
         let issuers = state.authority.issuers();
         let names: BTreeMap<_, _> = issuers

@@ -10,7 +10,7 @@ use axum::{
 
 use super::{
     ApiState, SharedState, api_key, audit, caller, certificate, doctor, inventory, invitation,
-    issuer, list, policy, problem::Problem,
+    issuer, list, policy, problem::Problem, root_key,
 };
 
 /// A route: its method, its path, and the service and action of the scope that it needs.
@@ -33,7 +33,7 @@ const fn route(method: &'static str, path: &'static str, permission: &'static st
 }
 
 /// The table of permissions. What doesn't stand here doesn't exist.
-pub const ROUTES: [Route; 24] = [
+pub const ROUTES: &[Route] = &[
     route("GET", "/v1/api-keys", "api-keys:read"),
     route("POST", "/v1/api-keys", "api-keys:mint"),
     route("POST", "/v1/api-keys/{id}/revoke", "api-keys:revoke"),
@@ -46,6 +46,10 @@ pub const ROUTES: [Route; 24] = [
     route("POST", "/v1/issuers", "issuers:create"),
     route("GET", "/v1/issuers/{name}", "issuers:read"),
     route("POST", "/v1/issuers/{name}/activate", "issuers:activate"),
+    route("POST", "/v1/issuers/{name}/export-key", "issuers:export"),
+    route("POST", "/v1/issuers/{name}/remove-key", "issuers:export"),
+    route("GET", "/v1/issuers/{name}/list-draft", "lists:publish"),
+    route("POST", "/v1/issuers/{name}/list", "lists:publish"),
     route("POST", "/v1/issuers/{name}/install", "issuers:create"),
     route("POST", "/v1/issuers/{name}/retire", "issuers:retire"),
     route("POST", "/v1/issuers/{name}/rotate", "issuers:rotate"),
@@ -65,7 +69,7 @@ pub fn router(state: ApiState) -> Router {
     let state: SharedState = Arc::new(state);
     let mut router = Router::new();
     for route in ROUTES {
-        let handler = handler(&route).layer(middleware::from_fn_with_state(
+        let handler = handler(route).layer(middleware::from_fn_with_state(
             (Arc::clone(&state), route.permission),
             caller::identify,
         ));
@@ -90,6 +94,10 @@ fn handler(route: &Route) -> MethodRouter<SharedState> {
         ("POST", "/v1/issuers") => post(issuer::create),
         ("GET", "/v1/issuers/{name}") => get(issuer::show),
         ("POST", "/v1/issuers/{name}/activate") => post(issuer::activate),
+        ("POST", "/v1/issuers/{name}/export-key") => post(root_key::export),
+        ("POST", "/v1/issuers/{name}/remove-key") => post(root_key::remove),
+        ("GET", "/v1/issuers/{name}/list-draft") => get(root_key::draft),
+        ("POST", "/v1/issuers/{name}/list") => post(root_key::publish),
         ("POST", "/v1/issuers/{name}/install") => post(issuer::install),
         ("POST", "/v1/issuers/{name}/retire") => post(issuer::retire),
         ("POST", "/v1/issuers/{name}/rotate") => post(issuer::rotate),

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use portcullis_ca::{
-    certificate::{Certificate, Draft, IssuerCertificate, to_pem},
-    issuer_key_id::IssuerKeyId,
+    certificate::{Certificate, IssuerCertificate, to_pem},
     key::{KeyAlgorithm, PublicKey, Signer, SigningKey},
-    profile::{Profile, ProfileKind, Subject},
-    serial::Serial,
+    profile::{Profile, ProfileKind},
 };
 use zeroize::Zeroizing;
 
@@ -16,9 +14,7 @@ use super::{
     TokenChoice, TokenKeys, TokenSettings, write_mark,
 };
 use crate::{
-    authority::{
-        CaKeyError, Founding, ListSchedule, Secrets, found, issuer_certificate_url, list_url,
-    },
+    authority::{CaKeyError, Founding, ListSchedule, Secrets, ca::CaDraft, found},
     domain::{Timestamp, TrustDomain, high_water::HighWaterMark, issuer::KeyPlace},
     store::{AuditTrail, StoreError, sqlite::SqliteStore},
 };
@@ -280,37 +276,21 @@ impl Hierarchy {
     ) -> Result<Self, InitError> {
         let crypto = |error: &dyn std::fmt::Display| InitError::Crypto(error.to_string());
         let root_key = SigningKey::generate(init.key_algorithm).map_err(|error| crypto(&error))?;
-        let now = now.unix_seconds();
-        let id = IssuerKeyId::of(root_key.public_key().subject_public_key_info());
-        let root_list = list_url(&init.public_url, &id, 0);
-        let mut root = draft(
-            ProfileKind::Root,
-            root_key.public_key(),
-            &init.trust_domain,
+        let draft = |kind| CaDraft {
+            profile: Profile::default_for(kind)
+                .with_key(init.key_algorithm)
+                .into(),
+            trust_domain: &init.trust_domain,
+            public_url: &init.public_url,
             now,
-            i64::MAX,
-        )?;
-        root.revocation_list = Some(root_list.clone());
-        let root = root
-            .check(None)
-            .map_err(|error| crypto(&error))?
-            .sign(&root_key)
+        };
+        let root = draft(ProfileKind::Root)
+            .self_signed(&root_key)
             .await
             .map_err(|error| crypto(&error))?;
         let issuer = IssuerCertificate::from_der(root.der()).map_err(|error| crypto(&error))?;
-        let mut below = draft(
-            ProfileKind::Intermediate,
-            intermediate_key.public_key(),
-            &init.trust_domain,
-            now,
-            issuer.not_after(),
-        )?;
-        below.revocation_list = Some(root_list);
-        below.issuer_certificate = Some(issuer_certificate_url(&init.public_url, &id));
-        let intermediate = below
-            .check(Some(&issuer))
-            .map_err(|error| crypto(&error))?
-            .sign(&root_key)
+        let intermediate = draft(ProfileKind::Intermediate)
+            .signed_by(intermediate_key.public_key(), &issuer, &root_key)
             .await
             .map_err(|error| crypto(&error))?;
         Ok(Self {
@@ -320,38 +300,6 @@ impl Hierarchy {
             intermediate,
         })
     }
-}
-
-/// A new CA key always gets a new name (PKITS 4.5.5): the end of it is taken from the key.
-fn draft(
-    kind: ProfileKind,
-    key: &PublicKey,
-    trust_domain: &TrustDomain,
-    now: i64,
-    latest: i64,
-) -> Result<Draft, InitError> {
-    let profile = Profile::default_for(kind).with_key(key.algorithm());
-    let validity = profile.validity(now, latest);
-    let what = match kind {
-        ProfileKind::Root => "Root",
-        ProfileKind::Intermediate
-        | ProfileKind::CrossRoot
-        | ProfileKind::Server
-        | ProfileKind::Device
-        | ProfileKind::Service
-        | ProfileKind::OcspResponder => "Issuing CA",
-    };
-    let domain: String = trust_domain.as_str().chars().take(40).collect();
-    let key_name = hex::encode(&key.fingerprint()[..4]);
-    Ok(Draft {
-        subject: Subject::CommonName(format!("{domain} {what} {key_name}")),
-        ..Draft::new(
-            profile.into(),
-            Serial::random().map_err(|error| InitError::Crypto(error.to_string()))?,
-            key.clone(),
-            validity,
-        )
-    })
 }
 
 /// Why there is no new authority.

@@ -1,5 +1,6 @@
 //! `portcullis ca …`: the CAs of the authority.
 
+mod root;
 mod sign;
 
 use std::{fs, path::PathBuf, process::ExitCode};
@@ -77,6 +78,9 @@ pub(super) enum CaCommand {
         /// Its name
         name: String,
     },
+    /// Take a root's key offline, and make its lists then
+    #[command(subcommand)]
+    Root(root::RootCommand),
     /// Sign a request with a root whose key is not on the server; it needs no server
     Sign(sign::SignArgs),
     /// Print the trust bundle: every root that devices and gates are to trust (PEM)
@@ -130,21 +134,19 @@ pub(super) struct ImportArgs {
 }
 
 pub(super) fn run(command: CaCommand, state: &StateDir, as_json: bool) -> Outcome {
-    if let CaCommand::Sign(args) = &command {
-        return sign::run(args);
-    }
-    let client = Client::new(state)?;
+    let client = || Client::new(state);
     match command {
         CaCommand::Sign(args) => sign::run(&args),
-        CaCommand::List => list(&client, as_json),
-        CaCommand::Show { name } => show(&client, &name, as_json),
+        CaCommand::Root(command) => root::run(command, client, as_json),
+        CaCommand::List => list(&client()?, as_json),
+        CaCommand::Show { name } => show(&client()?, &name, as_json),
         CaCommand::Create(args) => {
-            let made: ShownIssuer = client.post("/v1/issuers", &new_issuer(args)?)?;
+            let made: ShownIssuer = client()?.post("/v1/issuers", &new_issuer(args)?)?;
             tell(&[made], as_json)
         }
-        CaCommand::Import(args) => import(&client, args, as_json),
+        CaCommand::Import(args) => import(&client()?, args, as_json),
         CaCommand::Request(args) => {
-            let made: ShownIssuer = client.post("/v1/issuer-requests", &new_issuer(args)?)?;
+            let made: ShownIssuer = client()?.post("/v1/issuer-requests", &new_issuer(args)?)?;
             if as_json {
                 output::json(&made)?;
             } else {
@@ -159,7 +161,7 @@ pub(super) fn run(command: CaCommand, state: &StateDir, as_json: bool) -> Outcom
         CaCommand::Install { name, certificate } => {
             let chain = read(&certificate)?;
             let path = path(&name, "install")?;
-            let installed: ShownIssuer = client.post(&path, &Install { chain })?;
+            let installed: ShownIssuer = client()?.post(&path, &Install { chain })?;
             tell(&[installed], as_json)
         }
         CaCommand::Rotate {
@@ -171,7 +173,7 @@ pub(super) fn run(command: CaCommand, state: &StateDir, as_json: bool) -> Outcom
                 key_type: key_type.map(|it| it.name().to_owned()),
                 token: token.then_some(true),
             };
-            let made: Vec<ShownIssuer> = client.post(&path(&name, "rotate")?, &rotate)?;
+            let made: Vec<ShownIssuer> = client()?.post(&path(&name, "rotate")?, &rotate)?;
             tell(&made, as_json)
         }
         CaCommand::Activate {
@@ -185,15 +187,15 @@ pub(super) fn run(command: CaCommand, state: &StateDir, as_json: bool) -> Outcom
                 threshold: Some(f64::from(threshold) / 100.0),
                 force,
             };
-            let changed: Vec<ShownIssuer> = client.post(&path(&name, "activate")?, &start)?;
+            let changed: Vec<ShownIssuer> = client()?.post(&path(&name, "activate")?, &start)?;
             tell(&changed, as_json)
         }
         CaCommand::Retire { name } => {
-            let changed: Vec<ShownIssuer> = client.post(&path(&name, "retire")?, &json!({}))?;
+            let changed: Vec<ShownIssuer> = client()?.post(&path(&name, "retire")?, &json!({}))?;
             tell(&changed, as_json)
         }
         CaCommand::Bundle => {
-            let bundle: ShownBundle = client.get("/v1/bundle")?;
+            let bundle: ShownBundle = client()?.get("/v1/bundle")?;
             if as_json {
                 output::json(&bundle)?;
             } else {
@@ -201,7 +203,7 @@ pub(super) fn run(command: CaCommand, state: &StateDir, as_json: bool) -> Outcom
             }
             Ok(ExitCode::SUCCESS)
         }
-        CaCommand::Readiness => readiness(&client, as_json),
+        CaCommand::Readiness => readiness(&client()?, as_json),
     }
 }
 

@@ -53,6 +53,13 @@ impl PassphraseArgs {
         )
     }
 
+    /// The same for a new passphrase: one that is typed is typed twice.
+    pub(super) fn read_new(&self, what: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+        self.source()?
+            .map(|source| source.read_new(what).map_err(Failure::new))
+            .transpose()
+    }
+
     /// The passphrase, where a source was chosen; `what` is what it opens or seals.
     pub(super) fn read(&self, what: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
         self.source()?

@@ -24,8 +24,8 @@ use portcullis::{
     agent::{self, transport::Transport, trust::ServerTrust},
     app::{Init, StateDir, StoredKeys, init},
     authority::{
-        Authority, Invite, ListSchedule, NewAccount as OpenAccount, OcspSchedule, Parts, Profiles,
-        Secrets, Standing,
+        Authority, DoctorSettings, Invite, ListSchedule, NewAccount as OpenAccount, OcspSchedule,
+        Parts, Profiles, Secrets, Standing,
     },
     domain::{
         Clock, Timestamp, account::Thumbprint, audit::Actor, identifier::Identifier as Name,

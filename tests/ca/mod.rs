@@ -1,5 +1,6 @@
 //! The CAs of an authority, as operators handle them: real servers, real agents, real clients.
 
+mod ceremony;
 mod import;
 mod objects;
 mod request;

@@ -21,8 +21,6 @@ pub struct CaDraft<'a> {
     pub profile: Arc<Profile>,
     /// Whose; it is part of the name.
     pub trust_domain: &'a TrustDomain,
-    /// The CA's key.
-    pub public_key: &'a PublicKey,
     /// Where lists and issuer certificates are to be had.
     pub public_url: &'a str,
     /// The moment of issuing.
@@ -35,8 +33,8 @@ impl CaDraft<'_> {
     /// # Errors
     /// What the linter and the signer say.
     pub async fn self_signed(&self, signer: &dyn Signer) -> Result<Certificate, AuthorityError> {
-        let id = IssuerKeyId::of(self.public_key.subject_public_key_info());
-        let mut draft = self.draft(i64::MAX)?;
+        let id = IssuerKeyId::of(signer.public_key().subject_public_key_info());
+        let mut draft = self.draft(signer.public_key(), i64::MAX)?;
         draft.revocation_list = Some(list_url(self.public_url, &id, 0));
         Ok(draft.check(None)?.sign(signer).await?)
     }
@@ -47,11 +45,12 @@ impl CaDraft<'_> {
     /// What the linter and the signer say.
     pub async fn signed_by(
         &self,
+        public_key: &PublicKey,
         issuer: &IssuerCertificate,
         signer: &dyn Signer,
     ) -> Result<Certificate, AuthorityError> {
         let id = IssuerKeyId::of(issuer.public_key().subject_public_key_info());
-        let mut draft = self.draft(issuer.not_after())?;
+        let mut draft = self.draft(public_key, issuer.not_after())?;
         draft.revocation_list = Some(list_url(self.public_url, &id, 0));
         draft.issuer_certificate = Some(issuer_certificate_url(self.public_url, &id));
         Ok(draft.check(Some(issuer))?.sign(signer).await?)
@@ -59,27 +58,27 @@ impl CaDraft<'_> {
 
     /// A new CA key always gets a new name (PKITS 4.5.5): the end of it is taken from the key.
     #[must_use]
-    pub fn subject(&self) -> Subject {
+    pub fn subject(&self, public_key: &PublicKey) -> Subject {
         let what = if self.profile.kind == ProfileKind::Root {
             "Root"
         } else {
             "Issuing CA"
         };
         let domain: String = self.trust_domain.as_str().chars().take(40).collect();
-        let key_name = hex::encode(&self.public_key.fingerprint()[..4]);
+        let key_name = hex::encode(&public_key.fingerprint()[..4]);
         let common_name = format!("{domain} {what} {key_name}");
         self.profile.subject.subject(Some(common_name))
     }
 
-    fn draft(&self, latest: i64) -> Result<Draft, AuthorityError> {
+    fn draft(&self, public_key: &PublicKey, latest: i64) -> Result<Draft, AuthorityError> {
         let validity = self.profile.validity(self.now.unix_seconds(), latest);
         let mut draft = Draft::new(
             Arc::clone(&self.profile),
             Serial::random().map_err(|error| AuthorityError::Internal(error.to_string()))?,
-            self.public_key.clone(),
+            public_key.clone(),
             validity,
         );
-        draft.subject = self.subject();
+        draft.subject = self.subject(public_key);
         Ok(draft)
     }
 }

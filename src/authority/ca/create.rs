@@ -142,7 +142,6 @@ impl Authority {
         let draft = CaDraft {
             profile: self.ca_profile(kind, signer.public_key().algorithm())?,
             trust_domain: self.trust_domain(),
-            public_key: signer.public_key(),
             public_url: &self.inner.parts.public_url,
             now,
         };
@@ -150,7 +149,11 @@ impl Authority {
             None => draft.self_signed(signer).await?,
             Some(parent) => {
                 draft
-                    .signed_by(&parent.certificate, &**parent.signer()?)
+                    .signed_by(
+                        signer.public_key(),
+                        &parent.certificate,
+                        &**parent.signer()?,
+                    )
                     .await?
             }
         };

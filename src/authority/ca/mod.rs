@@ -7,6 +7,7 @@ mod certificate;
 mod create;
 mod import;
 mod request;
+mod root_key;
 mod rotate;
 mod state;
 
@@ -18,6 +19,7 @@ pub use certificate::CaDraft;
 pub use create::CreateIssuer;
 pub use import::ImportIssuer;
 pub use request::RequestIssuer;
+pub use root_key::ExportedRoot;
 pub use rotate::{RotateIssuer, Rotated};
 pub use state::Activate;
 
@@ -57,8 +59,8 @@ impl Authority {
                 };
                 let epoch = authority.store().change_issuers(change, audit).await?;
                 authority.load_issuers().await?;
-                let retired = authority.issuers().retired();
-                Ok((epoch, Some((epoch, TrustEvent::IssuersChanged { retired }))))
+                let known = authority.issuers().known();
+                Ok((epoch, Some((epoch, TrustEvent::IssuersChanged(known)))))
             })
             .await?;
         // What is new has its lists before anybody asks for them.

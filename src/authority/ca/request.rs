@@ -50,11 +50,15 @@ impl Authority {
                 profile: self
                     .ca_profile(ProfileKind::Intermediate, signer.public_key().algorithm())?,
                 trust_domain: self.trust_domain(),
-                public_key: signer.public_key(),
                 public_url: &self.inner.parts.public_url,
                 now,
             };
-            let der = csr::request(&draft.subject(), &draft.profile, &*signer).await?;
+            let der = csr::request(
+                &draft.subject(signer.public_key()),
+                &draft.profile,
+                &*signer,
+            )
+            .await?;
             let record = IssuerRecord {
                 id: IssuerKeyId::of(signer.public_key().subject_public_key_info()),
                 name: request.name.clone(),
@@ -159,10 +163,14 @@ impl Authority {
         let draft = CaDraft {
             profile: self.ca_profile(ProfileKind::Intermediate, signer.public_key().algorithm())?,
             trust_domain: self.trust_domain(),
-            public_key: signer.public_key(),
             public_url: &self.inner.parts.public_url,
             now: self.now(),
         };
-        Ok(csr::request(&draft.subject(), &draft.profile, &*signer).await?)
+        Ok(csr::request(
+            &draft.subject(signer.public_key()),
+            &draft.profile,
+            &*signer,
+        )
+        .await?)
     }
 }
