@@ -20,4 +20,6 @@ mod revocation;
 mod status;
 mod store;
 mod support;
+#[cfg(feature = "pkcs11")]
+mod token;
 mod vectors;

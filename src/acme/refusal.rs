@@ -11,7 +11,7 @@ use super::{
 use crate::authority::AuthorityError;
 
 /// When to ask again for what a key should have signed that is away.
-const KEY_AWAY: Duration = Duration::from_secs(30);
+const KEY_AWAY: Duration = Duration::from_secs(10);
 
 impl From<AuthorityError> for Problem {
     fn from(error: AuthorityError) -> Self {

@@ -2,10 +2,11 @@
 //! and curl. Every line after a `$` is run by a shell just as it stands.
 
 use std::{
+    fmt::{Display, Write as _},
     fs,
     io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     thread,
     time::Duration,
@@ -25,6 +26,15 @@ pub(super) struct DemoArgs {
     /// Leave everything running until Ctrl-C, to play with
     #[arg(long)]
     keep: bool,
+    /// Put the intermediate's key into a token: the PKCS#11 module, a shared library
+    #[arg(long, value_name = "FILE", requires = "token_label")]
+    token_module: Option<PathBuf>,
+    /// Which token, by its label
+    #[arg(long, value_name = "LABEL", requires = "token_module")]
+    token_label: Option<String>,
+    /// The PIN of the token is the first line of this file
+    #[arg(long, value_name = "FILE", requires = "token_module")]
+    pin_file: Option<PathBuf>,
     /// Be the demo's upstream
     #[arg(long, hide = true, value_name = "ADDRESS")]
     upstream: Option<SocketAddr>,
@@ -43,7 +53,7 @@ pub(super) fn run(args: &DemoArgs) -> Outcome {
     }
     let begun = SystemClock::default().now();
     let mut stage = Stage::set_up()?;
-    let told = story(&mut stage);
+    let told = token(args).and_then(|token| story(&mut stage, &token));
     if told.is_err() {
         eprintln!("{}", stage.server_log());
     }
@@ -57,7 +67,29 @@ pub(super) fn run(args: &DemoArgs) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn story(stage: &mut Stage) -> Result<(), Failure> {
+/// What `init` is told of the token, each path a full one, for the demo plays elsewhere.
+fn token(args: &DemoArgs) -> Result<String, Failure> {
+    let mut told = String::new();
+    let mut tell = |option: &str, value: &dyn Display| {
+        // A String takes everything.
+        let _ = write!(told, " {option} '{value}'");
+    };
+    for (option, file) in [
+        ("--token-module", &args.token_module),
+        ("--pin-file", &args.pin_file),
+    ] {
+        if let Some(file) = file {
+            let file = path::absolute(file).map_err(Failure::new)?;
+            tell(option, &file.display());
+        }
+    }
+    if let Some(label) = &args.token_label {
+        tell("--token-label", label);
+    }
+    Ok(told)
+}
+
+fn story(stage: &mut Stage, token: &str) -> Result<(), Failure> {
     let gate = stage.gate.port();
     let own = format!("https://localhost:{gate}/v1/devices/fra/sensor-42");
     let other = format!("https://localhost:{gate}/v1/devices/fra/sensor-1");
@@ -67,7 +99,10 @@ fn story(stage: &mut Stage) -> Result<(), Failure> {
 
     stage
         .say("An authority: root, intermediate, configuration and policy, with no question asked.");
-    let init = format!("portcullis init --public-url http://{}", stage.status);
+    let init = format!(
+        "portcullis init --public-url http://{}{token}",
+        stage.status
+    );
     stage.shell(&init, "Made an authority")?;
     stage.configure()?;
     stage.say("It runs: ACME, revocation lists and the gate. Behind the gate stands a small API.");

@@ -1,6 +1,9 @@
 //! `portcullis init`.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    path::{self, PathBuf},
+    process::ExitCode,
+};
 
 use portcullis_ca::key::KeyAlgorithm;
 use serde_json::json;
@@ -77,8 +80,7 @@ fn token(args: &InitArgs) -> Result<Option<TokenSettings>, Failure> {
         }
     };
     Ok(Some(TokenSettings {
-        // A module that is missing is told of like any other one that can't be used.
-        module: fs::canonicalize(module).unwrap_or_else(|_| module.clone()),
+        module: path::absolute(module).map_err(Failure::new)?,
         token,
         pin,
         sessions: TokenSettings::SESSIONS,

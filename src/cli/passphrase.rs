@@ -1,7 +1,7 @@
 //! The options that say where a passphrase or a PIN comes from, the same for every command. None takes the secret itself:
 //! everybody on the machine can read a command line.
 
-use std::path::PathBuf;
+use std::path::{self, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -87,8 +87,7 @@ fn chosen(
     prompt: bool,
 ) -> Result<Option<PassphraseSource>, Failure> {
     if let Some(file) = file {
-        let path = std::fs::canonicalize(file)
-            .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
+        let path = path::absolute(file).map_err(Failure::new)?;
         return Ok(Some(PassphraseSource::File(path)));
     }
     let credential = credential.map(|name| PassphraseSource::Credential(name.clone()));

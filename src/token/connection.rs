@@ -111,13 +111,17 @@ impl Connection {
     }
 
     /// Closes what was opened as `generation`, because something went wrong with it.
-    pub(super) fn close(&self, generation: u64, error: &Error) -> Result<(), TokenError> {
+    pub(super) fn close(&self, generation: u64, why: &str) -> Result<(), TokenError> {
         let mut state = self
             .state
             .try_write_for(self.settings.timeout)
             .ok_or_else(|| self.slow())?;
         if state.generation == generation && state.open.take().is_some() {
-            tracing::warn!(token = %self.token(), %error, "the token was lost; it is opened again when it is needed");
+            tracing::warn!(
+                token = %self.token(),
+                why,
+                "the token was lost; it is opened again when it is needed"
+            );
             finalize(state.module.as_ref());
         }
         Ok(())

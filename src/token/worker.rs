@@ -36,6 +36,8 @@ enum Fault {
     Module(Error),
     /// It's clear what is wrong, and another session would not help.
     Clear(TokenError),
+    /// The key isn't there; but private keys are hidden from who isn't logged in, and gone with a token that is away.
+    Missing(TokenError),
 }
 
 impl From<Error> for Fault {
@@ -119,7 +121,12 @@ impl Worker {
                 Attribute::Id(id.to_vec()),
             ];
             let mut public = named.to_vec();
-            public.extend([Attribute::Private(false), Attribute::Verify(true)]);
+            public.extend([
+                Attribute::Private(false),
+                Attribute::Verify(true),
+                Attribute::Encrypt(false),
+                Attribute::Wrap(false),
+            ]);
             public.extend(kind.key_parameters());
             let mut private = named.to_vec();
             private.extend([
@@ -127,6 +134,9 @@ impl Worker {
                 Attribute::Sensitive(true),
                 Attribute::Extractable(false),
                 Attribute::Sign(true),
+                Attribute::Decrypt(false),
+                Attribute::Unwrap(false),
+                Attribute::Derive(false),
             ]);
             let session = open.session(true)?;
             let made = session
@@ -173,16 +183,21 @@ impl Worker {
             match outcome {
                 Ok(done) => return Ok(done),
                 Err(Fault::Clear(error)) => return Err(error),
-                Err(Fault::Module(error)) => {
-                    self.own = None;
-                    connection.close(generation, &error)?;
-                    if !again {
-                        return Err(connection.away(&error));
-                    }
-                    again = false;
+                Err(Fault::Missing(error)) if !again => return Err(error),
+                Err(Fault::Module(error)) if !again => {
+                    self.close(generation, &said(&error))?;
+                    return Err(connection.away(&error));
                 }
+                Err(Fault::Missing(error)) => self.close(generation, &error.to_string())?,
+                Err(Fault::Module(error)) => self.close(generation, &said(&error))?,
             }
+            again = false;
         }
+    }
+
+    fn close(&mut self, generation: u64, why: &str) -> Result<(), TokenError> {
+        self.own = None;
+        self.connection.close(generation, why)
     }
 
     fn own(&mut self, open: &InUse<'_>) -> Result<&mut Own, Error> {
@@ -202,7 +217,7 @@ fn find_private_key(session: &Session, token: &str, label: &str) -> Result<Objec
     let found = with_label(session, ObjectClass::PRIVATE_KEY, label)?;
     match found.as_slice() {
         [key] => Ok(*key),
-        [] => Err(Fault::Clear(TokenError::NoKey {
+        [] => Err(Fault::Missing(TokenError::NoKey {
             token: token.to_owned(),
             label: label.to_owned(),
         })),

@@ -1,5 +1,7 @@
 //! The command line with bad input: what is wrong, where, what would be right, and nothing lost.
 
+mod passphrase;
+
 use std::{
     fs,
     net::TcpListener,

@@ -30,6 +30,7 @@ pub struct Builder {
     config: String,
     policy: Option<String>,
     init: Vec<String>,
+    init_environment: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
 }
@@ -51,6 +52,12 @@ impl Builder {
     /// Arguments for `portcullis init`.
     pub fn init(mut self, arguments: &[&str]) -> Self {
         self.init.extend(arguments.iter().map(ToString::to_string));
+        self
+    }
+
+    /// A variable for `portcullis init`.
+    pub fn init_env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.init_environment.push((name.to_owned(), value.into()));
         self
     }
 
@@ -78,6 +85,7 @@ impl Builder {
             .arg(&state)
             .args(["init", "--public-url", &format!("http://{status}")])
             .args(&self.init)
+            .envs(self.init_environment)
             .output()
             .expect("portcullis runs");
         assert!(init.status.success(), "{init:?}");
@@ -86,14 +94,22 @@ impl Builder {
             .lines()
             .filter(|line| line.starts_with("trust_domain") || line.starts_with("public_url"))
             .collect();
+        // What `init` wrote of the token: a section of its own.
+        let token: String = written
+            .lines()
+            .skip_while(|line| *line != "[ca.token]")
+            .take_while(|line| *line == "[ca.token]" || !line.starts_with('['))
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| format!("{line}\n"))
+            .collect();
         let passphrase: String = written
             .lines()
-            .filter(|line| line.starts_with("passphrase_file"))
+            .filter(|line| line.starts_with("passphrase_"))
             .map(|line| format!("[ca]\n{line}\n"))
             .collect();
         // Sections that the test adds to go last, so that it may go on with one of these.
         let config = format!(
-            "{}\n{passphrase}[server]\nlisten = \"{server}\"\n[status]\nlisten = \"{status}\"\n[gate]\nlisten = \"{gate}\"\n{}",
+            "{}\n{passphrase}{token}[server]\nlisten = \"{server}\"\n[status]\nlisten = \"{status}\"\n[gate]\nlisten = \"{gate}\"\n{}",
             kept.join("\n"),
             self.config
         );
@@ -141,6 +157,7 @@ impl Server {
             config: String::new(),
             policy: None,
             init: Vec::new(),
+            init_environment: Vec::new(),
             environment: Vec::new(),
             arguments: Vec::new(),
         }
