@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{StateDir, StateError, TokenKeys};
 use crate::{
-    authority::{CaKeyError, CaKeys, KeyHome},
+    authority::{CaKeyError, CaKeys, KeptKey, KeyHome},
     domain::issuer::KeyPlace,
 };
 
@@ -124,7 +124,7 @@ impl CaKeys for StoredKeys {
         &self,
         algorithm: KeyAlgorithm,
         home: KeyHome,
-    ) -> BoxFuture<'_, Result<(Arc<dyn Signer>, KeyPlace), CaKeyError>> {
+    ) -> BoxFuture<'_, Result<KeptKey, CaKeyError>> {
         Box::pin(async move {
             match home {
                 KeyHome::File => {
@@ -141,10 +141,7 @@ impl CaKeys for StoredKeys {
         })
     }
 
-    fn keep(
-        &self,
-        key: SigningKey,
-    ) -> BoxFuture<'_, Result<(Arc<dyn Signer>, KeyPlace), CaKeyError>> {
+    fn keep(&self, key: SigningKey) -> BoxFuture<'_, Result<KeptKey, CaKeyError>> {
         Box::pin(async move {
             let place = self.write(&key)?;
             Ok((Arc::new(key) as Arc<dyn Signer>, place))

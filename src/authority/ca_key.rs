@@ -10,6 +10,9 @@ use zeroize::Zeroizing;
 use super::issuer::KeyHome;
 use crate::domain::issuer::KeyPlace;
 
+/// A key that is kept: what signs with it, and where it is.
+pub type KeptKey = (Arc<dyn Signer>, KeyPlace);
+
 /// The keeper of CA keys.
 pub trait CaKeys: Send + Sync {
     /// The key at a place; nothing when it is offline. With its public half given, a token that is away is no error here:
@@ -25,13 +28,10 @@ pub trait CaKeys: Send + Sync {
         &self,
         algorithm: KeyAlgorithm,
         home: KeyHome,
-    ) -> BoxFuture<'_, Result<(Arc<dyn Signer>, KeyPlace), CaKeyError>>;
+    ) -> BoxFuture<'_, Result<KeptKey, CaKeyError>>;
 
     /// Takes a key in; it is durable when this returns.
-    fn keep(
-        &self,
-        key: SigningKey,
-    ) -> BoxFuture<'_, Result<(Arc<dyn Signer>, KeyPlace), CaKeyError>>;
+    fn keep(&self, key: SigningKey) -> BoxFuture<'_, Result<KeptKey, CaKeyError>>;
 
     /// A key as PKCS#8 in PEM, sealed with a passphrase. A token gives none away.
     fn export<'a>(

@@ -48,7 +48,7 @@ pub mod standing;
 pub use account::NewAccount;
 pub use api_key::{MintApiKey, MintedApiKey};
 pub use bundle::Readiness;
-pub use ca_key::{CaKeyError, CaKeys};
+pub use ca_key::{CaKeyError, CaKeys, KeptKey};
 pub use doctor::{Check, DoctorSettings, Finding, Report, Severity, Watch};
 pub use error::AuthorityError;
 pub use founding::{Founding, found};
