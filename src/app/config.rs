@@ -3,16 +3,13 @@
 //! Nothing has to be written: every key has a default. A key that isn't known is an error that names the nearest one.
 
 use std::{
-    fmt,
     net::SocketAddr,
-    ops::Range,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use portcullis_ca::name::GeneralName;
 use serde::Deserialize;
-use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use super::{StoreConfig, StoreSettings};
@@ -26,9 +23,13 @@ use crate::{
 
 mod ca;
 mod profiles;
+mod source;
 
 pub use ca::{CaConfig, CaSettings, TokenChoice, TokenConfig, TokenSettings};
 pub use profiles::ProfilesConfig;
+pub use source::{ConfigError, ConfigText};
+
+use source::Source;
 
 /// `portcullis.toml` as read.
 #[derive(Debug, Deserialize)]
@@ -183,6 +184,8 @@ pub struct Settings {
     pub ca: CaSettings,
     /// What certificates may contain, and for how long.
     pub profiles: Profiles,
+    /// The file itself, for faults that only show beside something else.
+    pub text: ConfigText,
     /// How often lists are made.
     pub list_schedule: ListSchedule,
     /// How long OCSP answers are good for.
@@ -211,36 +214,13 @@ pub struct Settings {
     pub admin_socket: PathBuf,
 }
 
-/// A fault of the file: where, and what would be right.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The file.
-    pub file: PathBuf,
-    /// Line and column, from 1, where they are known.
-    pub place: Option<(usize, usize)>,
-    /// What is wrong.
-    pub message: String,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if let Some((line, column)) = self.place {
-            write!(f, ", line {line}, column {column}")?;
-        }
-        write!(f, ": {}", self.message)
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
 impl Settings {
     /// Reads and checks a file's text. Relative paths in it are relative to the state directory.
     ///
     /// # Errors
     /// [`ConfigError`] with the line at fault.
     pub fn from_toml(text: &str, file: &Path, state_dir: &Path) -> Result<Self, ConfigError> {
-        let source = Source { text, file };
+        let source = Source::new(text, file);
         let config: Config = toml::from_str(text).map_err(|error| source.unreadable(&error))?;
         config.check(&source, state_dir)
     }
@@ -295,6 +275,7 @@ impl Config {
         }
         Ok(Settings {
             profiles: profiles::check(self.profiles, source)?,
+            text: source.into(),
             list_schedule: list_schedule(&self.lists, source)?,
             ocsp_schedule: ocsp_schedule(&self.ocsp, source)?,
             ca: self.ca.check(source, state_dir)?,
@@ -380,92 +361,6 @@ fn general_name(text: &str) -> Result<GeneralName, String> {
             .map(GeneralName::Dns)
             .map_err(|error: portcullis_ca::name::InvalidDnsName| error.to_string()),
     }
-}
-
-/// The file, for errors that say where.
-struct Source<'a> {
-    text: &'a str,
-    file: &'a Path,
-}
-
-impl Source<'_> {
-    fn unreadable(&self, error: &toml::de::Error) -> ConfigError {
-        let mut message = error.message().to_owned();
-        if let Some(nearest) = nearest_key(&message) {
-            message = format!("{message}; did you mean `{nearest}`?");
-        }
-        self.at(error.span(), message)
-    }
-
-    /// A value that can't work, by the path of its key.
-    fn fault(&self, key: &str, message: impl fmt::Display) -> ConfigError {
-        self.at(self.span_of(key), format!("{key}: {message}"))
-    }
-
-    fn address(&self, key: &str, text: &str) -> Result<SocketAddr, ConfigError> {
-        text.parse().map_err(|_| {
-            self.fault(
-                key,
-                format!("{text:?} is no address with a port; for example 127.0.0.1:8444, or 0.0.0.0:8444 for all interfaces"),
-            )
-        })
-    }
-
-    fn at(&self, span: Option<Range<usize>>, message: String) -> ConfigError {
-        let place = span.and_then(|span| {
-            let before = self.text.get(..span.start)?;
-            let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-            Some((
-                before.matches('\n').count() + 1,
-                before[line_start..].chars().count() + 1,
-            ))
-        });
-        ConfigError {
-            file: self.file.to_owned(),
-            place,
-            message,
-        }
-    }
-
-    /// Where a key, or the innermost table on the way to it, stands.
-    fn span_of(&self, path: &str) -> Option<Range<usize>> {
-        let document = DeTable::parse(self.text).ok()?;
-        let mut table = document.get_ref();
-        let mut span = None;
-        for key in path.split('.') {
-            let Some((name, value)) = table
-                .iter()
-                .find(|(name, _)| name.get_ref().as_ref() == key)
-            else {
-                break;
-            };
-            span = Some(name.span());
-            match value.get_ref() {
-                DeValue::Table(inner) => table = inner,
-                DeValue::String(_)
-                | DeValue::Integer(_)
-                | DeValue::Float(_)
-                | DeValue::Boolean(_)
-                | DeValue::Datetime(_)
-                | DeValue::Array(_) => break,
-            }
-        }
-        span
-    }
-}
-
-/// The known key that is nearest to the unknown one of serde's message "unknown field `x`, expected one of `a`, `b`".
-fn nearest_key(message: &str) -> Option<&str> {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    if !message.starts_with("unknown field") {
-        return None;
-    }
-    let unknown = quoted.next()?;
-    quoted
-        .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
-        .filter(|(distance, _)| *distance <= 3)
-        .min()
-        .map(|(_, known)| known)
 }
 
 #[cfg(test)]

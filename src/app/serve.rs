@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use portcullis_ca::profile::ProfileKind;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -68,6 +69,7 @@ pub async fn serve(state: &StateDir, clock: Arc<dyn Clock>) -> Result<Server, Se
 
     let authority = materials.start(&settings, &clock).await?;
     check_public_url(&authority, &settings, state)?;
+    check_profiles(&authority, &settings)?;
     authority.publish_due_lists().await?;
     // What fails here has been told, is tried again, and is no reason not to start.
     let _ = authority.renew_due_responders().await;
@@ -261,6 +263,32 @@ fn check_public_url(
                 written.unwrap_or("no place"),
             ),
         }));
+    }
+    Ok(())
+}
+
+/// What a profile says must not contradict the CA that is to issue by it. What nobody wrote gives way instead: no certificate
+/// outlives its issuer.
+fn check_profiles(authority: &Authority, settings: &Settings) -> Result<(), ServeError> {
+    let issuers = authority.issuers();
+    for (name, profile) in settings.profiles.iter() {
+        let above = match profile.kind {
+            ProfileKind::Server | ProfileKind::Device | ProfileKind::Service => {
+                issuers.issuing(name.as_str()).into_iter().collect()
+            }
+            ProfileKind::Intermediate => issuers.roots(),
+            // A root is below none, a cross-certificate as long as its root, a responder as its issuer.
+            ProfileKind::Root | ProfileKind::CrossRoot | ProfileKind::OcspResponder => Vec::new(),
+        };
+        for issuer in above {
+            for contradiction in profile.contradictions_under(&issuer.certificate) {
+                let key = format!("profiles.{name}.{}", contradiction.key);
+                if settings.text.says(&key) {
+                    let message = format!("{} (issuer {})", contradiction.reason, issuer.name());
+                    return Err(ServeError::Config(settings.text.fault(&key, message)));
+                }
+            }
+        }
     }
     Ok(())
 }

@@ -17,6 +17,11 @@ pub const PUBLIC_URL: &str = "http://127.0.0.1:8080";
 
 /// Starts an authority whose store lies in a directory.
 pub async fn start(directory: &Path, clock: Arc<dyn Clock>) -> Authority {
+    start_with(directory, clock, Profiles::default()).await
+}
+
+/// The same with profiles of the test's own.
+pub async fn start_with(directory: &Path, clock: Arc<dyn Clock>, profiles: Profiles) -> Authority {
     let state = StateDir::new(directory.join("state"));
     let wanted = Init {
         trust_domain: "acme.test".parse().unwrap(),
@@ -26,17 +31,17 @@ pub async fn start(directory: &Path, clock: Arc<dyn Clock>) -> Authority {
         public_url: PUBLIC_URL.to_owned(),
     };
     init(&state, &wanted, clock.now()).await.unwrap();
-    open(&state, clock).await
+    open(&state, clock, profiles).await
 }
 
 /// Starts the authority of a state directory.
-pub async fn open(state: &StateDir, clock: Arc<dyn Clock>) -> Authority {
+async fn open(state: &StateDir, clock: Arc<dyn Clock>, profiles: Profiles) -> Authority {
     let parts = Parts {
         store: Arc::new(SqliteStore::open(&state.file("portcullis.db")).unwrap()),
         clock,
         ca_keys: Arc::new(StoredKeys::new(state.clone(), None)),
         public_url: PUBLIC_URL.to_owned(),
-        profiles: Profiles::default(),
+        profiles,
         list_schedule: ListSchedule::default(),
         ocsp_schedule: OcspSchedule::default(),
         doctor: DoctorSettings::default(),

@@ -10,6 +10,7 @@ mod http01;
 mod name_server;
 mod nonce;
 mod order;
+mod profile;
 mod requests;
 mod server;
 mod trust_bundle;

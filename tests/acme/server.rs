@@ -10,7 +10,7 @@ use std::{
 
 use portcullis::{
     acme::{self, AcmeConfig, AcmeSettings, AcmeState, config::Http01Config},
-    authority::{Authority, Invite},
+    authority::{Authority, Invite, Profiles},
     domain::{
         Clock, Timestamp, audit::Actor, certificate::CertificateRecord, identifier::Identifier,
     },
@@ -53,7 +53,12 @@ impl Server {
     }
 
     /// With a configuration, whose `http01` is set to the servers here.
-    pub async fn with(mut config: AcmeConfig) -> Self {
+    pub async fn with(config: AcmeConfig) -> Self {
+        Self::with_profiles(config, Profiles::default()).await
+    }
+
+    /// And with profiles of the test's own.
+    pub async fn with_profiles(mut config: AcmeConfig, profiles: Profiles) -> Self {
         let (names, web) = (
             NameServer::start().await,
             WebServer::start("127.0.0.1:0").await,
@@ -67,7 +72,8 @@ impl Server {
         };
         let clock = Arc::new(TestClock(AtomicI64::new(1_800_000_000_000)));
         let state_directory = tempfile::tempdir().unwrap();
-        let authority = authority::start(state_directory.path(), clock.clone()).await;
+        let authority =
+            authority::start_with(state_directory.path(), clock.clone(), profiles).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let settings = config.check().unwrap();

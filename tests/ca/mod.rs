@@ -3,5 +3,6 @@
 mod ceremony;
 mod import;
 mod objects;
+mod profiles;
 mod request;
 mod rotation;

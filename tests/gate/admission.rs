@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use portcullis::domain::event::{KnownIssuers, TrustEvent};
+use portcullis_ca::key::{KeyAlgorithm, SigningKey};
 use rcgen::ExtendedKeyUsagePurpose;
 use rustls::version::TLS13;
 use time::OffsetDateTime;
@@ -31,6 +32,25 @@ async fn a_certificate_calls_through_the_gate_over_every_version() {
             assert_eq!(received.len(), 1);
             assert_eq!(received[0].method, "GET");
             assert_eq!(received[0].target, "/v1/devices/fra/a?q=1");
+        }
+    }
+}
+
+/// TLS 1.2 has no ML-DSA; everything else goes with both versions.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_for_every_kind_of_key_calls_through_the_gate() {
+    let stage = Stage::open().await;
+    for algorithm in KeyAlgorithm::ALL {
+        let key = SigningKey::generate(algorithm).unwrap();
+        let device = stage.pki.client_with_key("device/fra/a", &key);
+        for version in VERSIONS {
+            if algorithm.is_opt_in() && version != &TLS13 {
+                continue;
+            }
+            let client = Client::with_version(&stage, Some(&device), Http::One, version);
+            let answer = client.connect().await.get("/v1/devices/fra/a").await;
+            let answer = answer.expect("an answer");
+            assert_eq!(answer.status.as_u16(), 200, "{algorithm} {version:?}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use portcullis_ca::{
     chain::{Anchor, Anchors},
     issuer_key_id::IssuerKeyId,
+    key::SigningKey,
     serial::Serial,
 };
 use rcgen::{
@@ -13,6 +14,8 @@ use rcgen::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::{Duration, OffsetDateTime};
+
+use crate::support::objects::RcgenKey;
 
 /// A certificate, its chain and its key.
 #[derive(Clone)]
@@ -114,6 +117,18 @@ impl Pki {
         )
     }
 
+    /// The same for a key that there is already.
+    pub fn client_with_key(&self, principal: &str, key: &SigningKey) -> Identity {
+        let uri = format!("spiffe://home.example/{principal}");
+        self.issue_to(
+            &RcgenKey(key),
+            key.to_pkcs8_der().to_vec(),
+            vec![SanType::URI(uri.try_into().unwrap())],
+            &[ExtendedKeyUsagePurpose::ClientAuth],
+            Duration::hours(24),
+        )
+    }
+
     fn issue(
         &self,
         sans: Vec<SanType>,
@@ -121,6 +136,17 @@ impl Pki {
         life: Duration,
     ) -> Identity {
         let key = KeyPair::generate().unwrap();
+        self.issue_to(&key, key.serialize_der(), sans, purposes, life)
+    }
+
+    fn issue_to(
+        &self,
+        key: &impl PublicKeyData,
+        pkcs8: Vec<u8>,
+        sans: Vec<SanType>,
+        purposes: &[ExtendedKeyUsagePurpose],
+        life: Duration,
+    ) -> Identity {
         let serial = Serial::random().unwrap();
         let mut params = CertificateParams::default();
         params.not_before = self.now - Duration::hours(1);
@@ -130,10 +156,10 @@ impl Pki {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = purposes.to_vec();
         params.use_authority_key_identifier_extension = true;
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let certificate = params.signed_by(key, &self.issuer).unwrap();
         Identity {
             chain: vec![certificate.der().clone()],
-            key: Arc::new(PrivatePkcs8KeyDer::from(key.serialize_der())),
+            key: Arc::new(PrivatePkcs8KeyDer::from(pkcs8)),
             serial,
         }
     }

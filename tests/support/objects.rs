@@ -84,6 +84,25 @@ pub fn at_once<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// A key of ours where rcgen wants one; its own reader knows no ML-DSA.
+pub struct RcgenKey<'k>(pub &'k SigningKey);
+
+impl rcgen::PublicKeyData for RcgenKey<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.public_key().bits()
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        rcgen::PublicKeyData::algorithm(self.0.public_key())
+    }
+}
+
+impl rcgen::SigningKey for RcgenKey<'_> {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        Ok(at_once(self.0.sign(message)).expect("a signature"))
+    }
+}
+
 impl Hierarchy {
     /// Makes root, intermediates, cross-certificate and responder with keys of one algorithm, and leaves of every kind for
     /// every leaf key. `now` is in seconds since the epoch.

@@ -203,29 +203,27 @@ impl Profile {
         Ok(())
     }
 
-    /// The first contradiction of a profile with the CA that is to issue by it.
-    ///
-    /// # Errors
-    /// [`Contradiction`].
-    pub fn check_under(&self, issuer: &IssuerCertificate) -> Result<(), Contradiction> {
-        let no = |key, reason: String| Err(Contradiction { key, reason });
+    /// What contradicts the CA that is to issue by the profile.
+    #[must_use]
+    pub fn contradictions_under(&self, issuer: &IssuerCertificate) -> Vec<Contradiction> {
+        let mut found = Vec::new();
+        let mut no = |key, reason: String| found.push(Contradiction { key, reason });
         let life = issuer
             .not_after()
             .saturating_sub(issuer.not_before())
             .saturating_add(1);
         if seconds(self.lifetime) > life {
-            return no(
+            no(
                 "lifetime",
                 format!(
-                    "it is longer than the issuer itself is valid ({} days); no certificate outlives its issuer",
-                    life / 86_400
+                    "it is longer than the issuer itself is valid ({life} s); no certificate outlives its issuer"
                 ),
             );
         }
         let constraints = issuer.name_constraints();
         for pattern in &self.names.allow_dns {
             if !constraints.allow_all_of(pattern) {
-                return no(
+                no(
                     "allow_dns",
                     format!("{pattern} is outside of the issuer's name constraints"),
                 );
@@ -233,27 +231,40 @@ impl Profile {
         }
         for network in &self.names.allow_ip {
             if !constraints.allow_all_of_network(network) {
-                return no(
+                no(
                     "allow_ip",
                     format!("{network} is outside of the issuer's name constraints"),
                 );
             }
         }
-        if self.kind.is_ca() && issuer.path_length() == Some(0) {
-            return no(
-                "max_path_length",
-                "the issuer's own path length is 0: no CA can stand below it".to_owned(),
-            );
+        for subtree in &self.name_constraints.permitted_dns {
+            if !constraints.allow_subtree(subtree) {
+                no(
+                    "name_constraints.permit_dns",
+                    format!("{subtree} is outside of the issuer's own name constraints"),
+                );
+            }
         }
-        if let (true, Some(own), Some(issuers)) =
-            (self.kind.is_ca(), self.path_length, issuer.path_length())
-            && u32::from(own) >= issuers
-        {
-            return no(
-                "max_path_length",
-                format!("it is {own}, and the issuer's own path length is {issuers}"),
-            );
+        for network in &self.name_constraints.permitted_ip {
+            if !constraints.allow_all_of_network(network) {
+                no(
+                    "name_constraints.permit_ip",
+                    format!("{network} is outside of the issuer's own name constraints"),
+                );
+            }
         }
-        Ok(())
+        if let (true, Some(room)) = (self.kind.is_ca(), issuer.path_length()) {
+            // Without a limit of its own, a CA has what its issuer leaves it.
+            let own = self.path_length.map_or(0, u32::from);
+            if own >= room {
+                no(
+                    "max_path_length",
+                    format!(
+                        "it is {own}, and the issuer's own path length is {room}: one below it has less"
+                    ),
+                );
+            }
+        }
+        found
     }
 }

@@ -75,7 +75,14 @@ impl NameConstraints {
                 .any(|subtree| pattern.is_within(subtree))
     }
 
-    /// Whether some address of a network may stand in a certificate below the CA.
+    /// Whether all names of a subtree are permitted, and the subtree is not excluded.
+    #[must_use]
+    pub fn allow_subtree(&self, subtree: &DnsSubtree) -> bool {
+        (self.permitted_dns.is_empty() || self.permitted_dns.iter().any(|it| it.includes(subtree)))
+            && !self.excluded_dns.iter().any(|it| it.includes(subtree))
+    }
+
+    /// Whether all addresses of a network may stand in a certificate below the CA.
     #[must_use]
     pub fn allow_all_of_network(&self, network: &IpNet) -> bool {
         (self.permitted_ip.is_empty()
@@ -136,6 +143,15 @@ impl DnsSubtree {
         match name.as_str().strip_suffix(self.name.as_str()) {
             Some("") => !self.below_only,
             Some(left) => left.ends_with('.'),
+            None => false,
+        }
+    }
+
+    /// Whether all names of `other` are in it.
+    fn includes(&self, other: &Self) -> bool {
+        match other.name.strip_suffix(self.name.as_str()) {
+            Some("") => !self.below_only || other.below_only || self.name.is_empty(),
+            Some(left) => self.name.is_empty() || left.ends_with('.'),
             None => false,
         }
     }
@@ -243,6 +259,21 @@ mod tests {
         ] {
             let pattern = pattern.parse().expect("a pattern");
             assert_eq!(constraints.allow_all_of(&pattern), allowed, "{pattern}");
+        }
+        for (subtree, allowed) in [
+            ("a.fra.example", true),
+            ("fra.example", true),
+            (".fra.example", true),
+            ("x.secret.fra.example", false),
+            ("lon.example", false),
+            (".lon.example", true),
+            ("example", false),
+        ] {
+            assert_eq!(
+                constraints.allow_subtree(&tree(subtree)),
+                allowed,
+                "{subtree}"
+            );
         }
         for (text, good) in [
             ("", true),
