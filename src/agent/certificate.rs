@@ -21,6 +21,8 @@ pub struct Certificate {
     uris: Vec<String>,
     names: Vec<String>,
     subject: String,
+    subject_name: Vec<u8>,
+    issuer_name: Vec<u8>,
     authority: bool,
 }
 
@@ -59,6 +61,8 @@ impl Certificate {
         );
         let public_key = parsed.public_key().raw.to_vec();
         let subject = parsed.subject().to_string();
+        let subject_name = parsed.subject().as_raw().to_vec();
+        let issuer_name = parsed.issuer().as_raw().to_vec();
         let authority = is_authority(&parsed)?;
         Ok(Self {
             serial,
@@ -68,6 +72,8 @@ impl Certificate {
             uris,
             names,
             subject,
+            subject_name,
+            issuer_name,
             authority,
             der,
         })
@@ -144,6 +150,13 @@ impl Certificate {
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
+    }
+
+    /// Whether it says that `authority` issued it. A CA's new key has a new name, so names tell CAs apart; who must know
+    /// for certain verifies the signature.
+    #[must_use]
+    pub fn names_as_issuer(&self, authority: &Self) -> bool {
+        self.issuer_name == authority.subject_name
     }
 
     /// Whether it is a CA's, and may sign certificates (RFC 5280 sections 4.2.1.3 and 4.2.1.9).

@@ -32,6 +32,15 @@ pub struct Credentials {
     pub issuers: Vec<Certificate>,
 }
 
+impl Credentials {
+    /// Whether the certificate leads to one of `roots`, by the names in it and its issuers.
+    #[must_use]
+    pub fn lead_to(&self, roots: &[Certificate]) -> bool {
+        let mut chain = std::iter::once(&self.certificate).chain(&self.issuers);
+        chain.any(|certificate| roots.iter().any(|root| certificate.names_as_issuer(root)))
+    }
+}
+
 /// Credentials as they are installed.
 #[derive(Debug)]
 pub struct Installed {

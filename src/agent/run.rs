@@ -17,6 +17,7 @@ use super::{
     error::AgentError,
     failure::{Attempted, Failure},
     hook::Hook,
+    install::Installed,
     issuance::obtain,
     key::DeviceKey,
     moment::rfc3339,
@@ -26,7 +27,7 @@ use super::{
     state::{StateDirectory, StateError},
     transport::Transport,
     trust::ServerTrust,
-    trust_bundle,
+    trust_bundle::{self, Refreshed},
 };
 
 /// The longest sleep between two looks at the clock and the files.
@@ -136,18 +137,20 @@ struct Runner {
 impl Runner {
     /// Does what is due, and says when to look again, and what went wrong.
     async fn turn(&mut self) -> (OffsetDateTime, Result<(), AgentError>) {
-        let (next_renewal, renewed) = match self.renew_if_due().await {
-            Ok(next) => (next, Ok(())),
-            Err((next, error)) => (next, Err(error)),
-        };
+        let mut renewal = told_apart(self.renew_if_due().await);
         // Where the server isn't to be had for the one, it isn't for the other.
-        let (next_bundle, refreshed) = match &renewed {
+        let (next_bundle, refreshed) = match &renewal.1 {
             Err(error) if !error.is_final() => (None, Ok(())),
-            Ok(()) | Err(_) => match self.refresh_trust_if_due().await {
-                Ok(next) => (Some(next), Ok(())),
-                Err((next, error)) => (Some(next), Err(error)),
-            },
+            Ok(()) | Err(_) => {
+                let forced = self.forced;
+                let (next, refreshed) = told_apart(self.refresh_trust_if_due().await);
+                if self.forced && !forced {
+                    renewal = told_apart(self.renew_if_due().await);
+                }
+                (Some(next), refreshed)
+            }
         };
+        let (next_renewal, renewed) = renewal;
         let (next_deploy, deployed) = match self.deploy_if_due().await {
             Ok(()) => (None, Ok(())),
             Err((next, error)) => (Some(next), Err(error)),
@@ -289,8 +292,12 @@ impl Runner {
             return Ok(due);
         }
         match self.refresh_trust().await {
-            Ok(()) => {
+            Ok(superseded) => {
                 self.trusting.reset();
+                if superseded {
+                    tracing::info!("the certificate's root is no longer trusted: renewing now");
+                    self.forced = true;
+                }
                 self.bundle_due = now + jittered(BUNDLE_EVERY, random());
                 Ok(self.bundle_due)
             }
@@ -309,7 +316,8 @@ impl Runner {
         }
     }
 
-    async fn refresh_trust(&self) -> Result<(), (AgentError, Option<Duration>)> {
+    /// Whether the certificate in use leads to a root that was trusted, and isn't any more.
+    async fn refresh_trust(&self) -> Result<bool, (AgentError, Option<Duration>)> {
         let now = |error: AgentError| (error, None);
         let lock = self.state.lock().map_err(AgentError::from).map_err(now)?;
         let account = account(&self.state)
@@ -317,13 +325,29 @@ impl Runner {
             .map_err(now)?;
         let url = url(&self.state, &account).map_err(now)?;
         let transport = self.transport().map_err(now)?;
-        trust_bundle::refresh(&self.state, &lock, &transport, &account, url, &self.clock)
-            .await
-            .map_err(|error| (error, transport.retry_after()))?;
-        self.state
-            .set_failure(Attempted::Trust, None, &lock)
+        let refreshed =
+            trust_bundle::refresh(&self.state, &lock, &transport, &account, url, &self.clock)
+                .await
+                .map_err(|error| (error, transport.retry_after()))?;
+        let superseded = match refreshed {
+            Refreshed::NotOffered | Refreshed::Unchanged => Ok(false),
+            Refreshed::Changed => self.is_superseded(transport.trust().roots()),
+        };
+        superseded
+            .and_then(|superseded| {
+                self.state.set_failure(Attempted::Trust, None, &lock)?;
+                Ok(superseded)
+            })
             .map_err(AgentError::from)
             .map_err(now)
+    }
+
+    fn is_superseded(&self, before: &[Certificate]) -> Result<bool, StateError> {
+        let roots = self.state.roots()?.unwrap_or_default();
+        let installed = self.state.installed()?;
+        Ok(installed.is_some_and(|Installed { credentials, .. }| {
+            credentials.lead_to(before) && !credentials.lead_to(&roots)
+        }))
     }
 
     /// Runs the hook, unless it has succeeded for what is in place.
@@ -371,6 +395,16 @@ impl Runner {
             serial = certificate.serial(), not_after = %rfc3339(certificate.not_after()), next_renewal = %rfc3339(due),
             "the certificate is fresh"
         );
+    }
+}
+
+/// When to look again, and how it went.
+fn told_apart(
+    outcome: Result<OffsetDateTime, (OffsetDateTime, AgentError)>,
+) -> (OffsetDateTime, Result<(), AgentError>) {
+    match outcome {
+        Ok(next) => (next, Ok(())),
+        Err((next, error)) => (next, Err(error)),
     }
 }
 

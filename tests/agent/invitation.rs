@@ -88,6 +88,17 @@ fn a_device_whose_certificate_was_revoked_stays_out_until_it_is_invited_again() 
     );
     assert_eq!(serial(&state), revoked);
     assert_eq!(server.certificates().len(), 1);
+    // It says so later too, to who wasn't there.
+    let status = agent(&state, &["status"]);
+    assert_eq!(status.status.code(), Some(1), "{}", text(&status));
+    for part in [
+        "the server refuses to renew it",
+        "last renewal      failed at ",
+        "enrolment of device:fra/sensor-42 ended",
+        "portcullis invite device:fra/sensor-42",
+    ] {
+        assert!(text(&status).contains(part), "{}", text(&status));
+    }
 
     let again = agent(
         &state,
@@ -95,6 +106,42 @@ fn a_device_whose_certificate_was_revoked_stays_out_until_it_is_invited_again() 
     );
     assert_eq!(again.status.code(), Some(0), "{}", text(&again));
     assert_ne!(serial(&state), revoked);
+    let status = agent(&state, &["status"]);
+    assert_eq!(status.status.code(), Some(0), "{}", text(&status));
+}
+
+#[test]
+fn the_directory_of_another_identity_is_not_taken_unless_that_is_said() {
+    let server = Server::start();
+    let parent = tempfile::tempdir().unwrap();
+    let state = parent.path().join("state");
+    let mine = server.invite("fra/a").encode();
+    let enrolled = agent(&state, &["enroll", &mine]);
+    assert_eq!(enrolled.status.code(), Some(0), "{}", text(&enrolled));
+    let before = serial(&state);
+
+    let other = server.invite("fra/b").encode();
+    let refused = agent(&state, &["enroll", &other]);
+    assert_eq!(refused.status.code(), Some(6), "{}", text(&refused));
+    for part in [
+        "holds the enrolment of device:fra/a",
+        "this invitation is for device:fra/b",
+        "--state-dir",
+        "--replace",
+    ] {
+        assert!(text(&refused).contains(part), "{}", text(&refused));
+    }
+    assert_eq!(serial(&state), before);
+    assert!(!state.join("pending-account.json").exists());
+
+    // The same principal again is no other identity, and the invitation that was refused is still good.
+    let again = server.invite("fra/a").encode();
+    let enrolled = agent(&state, &["enroll", &again]);
+    assert_eq!(enrolled.status.code(), Some(0), "{}", text(&enrolled));
+    let replaced = agent(&state, &["enroll", &other, "--replace", "--json"]);
+    assert_eq!(replaced.status.code(), Some(0), "{}", text(&replaced));
+    let shown: serde_json::Value = serde_json::from_slice(&replaced.stdout).unwrap();
+    assert_eq!(shown["principal"], "spiffe://acme.test/device/fra/b");
 }
 
 #[test]

@@ -4,4 +4,6 @@ mod enrolment;
 mod invitation;
 mod pebble;
 mod renewal;
+mod rotation;
 mod server;
+mod trust_bundle;

@@ -1,6 +1,16 @@
 //! Our own ACME server behind TLS on a loopback port, with an authority and a store of its own.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    extract::Request,
+    middleware::{self, Next},
+    response::IntoResponse,
+};
 
 use portcullis::{
     acme::{self, AcmeConfig, AcmeState},
@@ -39,6 +49,7 @@ pub struct Server {
     runtime: Runtime,
     authority: Authority,
     url: String,
+    bundle: Arc<Mutex<Option<String>>>,
     _state: tempfile::TempDir,
 }
 
@@ -46,6 +57,8 @@ impl Server {
     pub fn start() -> Self {
         let runtime = Runtime::new().unwrap();
         let state = tempfile::tempdir().unwrap();
+        let bundle = Arc::new(Mutex::new(None::<String>));
+        let instead = Arc::clone(&bundle);
         let (authority, url) = runtime.block_on(async {
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
             let authority = authority::start(state.path(), clock.clone()).await;
@@ -67,7 +80,19 @@ impl Server {
                 &Url::parse(&url).unwrap(),
                 clock.clone(),
             );
-            let router = acme::router(acme.unwrap());
+            let answer = middleware::from_fn(move |request: Request, next: Next| {
+                let instead = Arc::clone(&instead);
+                async move {
+                    let is_bundle = request.uri().path() == "/acme/trust-bundle";
+                    let response = next.run(request).await;
+                    let instead = instead.lock().unwrap().clone();
+                    match instead {
+                        Some(pem) if is_bundle => pem.into_response(),
+                        Some(_) | None => response,
+                    }
+                }
+            });
+            let router = acme::router(acme.unwrap()).layer(answer);
             let serving = Serving {
                 limits: Limits::default(),
                 clock,
@@ -80,8 +105,19 @@ impl Server {
             runtime,
             authority,
             url: url + "/acme/directory",
+            bundle,
             _state: state,
         }
+    }
+
+    /// Hands out another trust bundle than its own, or its own again.
+    pub fn hand_out(&self, bundle: Option<&str>) {
+        *self.bundle.lock().unwrap() = bundle.map(str::to_owned);
+    }
+
+    /// The root certificates.
+    pub fn bundle(&self) -> String {
+        self.authority.issuers().bundle().pem()
     }
 
     /// What an operator hands to the device `device:PATH`, good for one account.
