@@ -23,6 +23,8 @@ pub struct StoredAccount {
     pub identifiers: Vec<Identifier>,
     /// The profile that it asks for, where the server offers it.
     pub profile: Option<String>,
+    /// The principal that was invited, where the invitation said it.
+    pub principal: Option<String>,
     /// The type of the device keys.
     pub key_type: KeyType,
     /// The account key (P-256), PKCS#8 in DER: a secret.
@@ -46,6 +48,7 @@ impl StoredAccount {
             key_id: token.key_id().to_owned(),
             identifiers: token.identifiers().to_vec(),
             profile: token.profile().map(str::to_owned),
+            principal: token.principal().map(str::to_owned),
             key_type,
             key: Zeroizing::new(key.secret_pkcs8_der().to_vec()),
         })
@@ -60,14 +63,21 @@ impl StoredAccount {
     /// The principal as the operator writes it, as well as the agent can know it: `device:fra/sensor-42`.
     #[must_use]
     pub fn principal_hint(&self) -> String {
-        principal(&self.identifiers, self.profile.as_deref())
+        let known = || self.principal.clone();
+        known()
+            .or_else(|| principal(&self.identifiers, self.profile.as_deref()))
             .unwrap_or_else(|| "KIND:PATH".to_owned())
     }
 
-    /// What the account enrols as; see [`identity`].
+    /// Whom the account enrols, in words for people: the principal, or the names where it has none. It is the same for
+    /// every invitation of a principal.
     #[must_use]
     pub fn identity(&self) -> String {
-        identity(&self.identifiers, self.profile.as_deref())
+        identity(
+            self.principal.as_deref(),
+            &self.identifiers,
+            self.profile.as_deref(),
+        )
     }
 
     /// The account as the text of its file: a secret.
@@ -79,6 +89,7 @@ impl StoredAccount {
             key_id: self.key_id.clone(),
             identifiers: self.identifiers.clone(),
             profile: self.profile.clone(),
+            principal: self.principal.clone(),
             key_type: self.key_type,
             key_pkcs8: BASE64_URL_SAFE_NO_PAD.encode(self.key.as_slice()),
         })
@@ -106,23 +117,31 @@ impl StoredAccount {
             key_id: take(&mut document.key_id),
             identifiers: take(&mut document.identifiers),
             profile: take(&mut document.profile),
+            principal: take(&mut document.principal),
             key_type: document.key_type,
             key: Zeroizing::new(key),
         })
     }
 }
 
-/// What an invitation or an account is for, in words for people: the principal, or the names where it has none. It is
-/// the same for every invitation of a principal.
+/// Whom an invitation is for; see [`StoredAccount::identity`].
 #[must_use]
-pub fn identity(identifiers: &[Identifier], profile: Option<&str>) -> String {
-    principal(identifiers, profile).unwrap_or_else(|| {
-        let mut names: Vec<_> = identifiers.iter().map(Identifier::value).collect();
-        names.sort();
-        names.join(", ")
-    })
+pub fn invited(token: &InvitationToken) -> String {
+    identity(token.principal(), token.identifiers(), token.profile())
 }
 
+fn identity(known: Option<&str>, identifiers: &[Identifier], profile: Option<&str>) -> String {
+    known
+        .map(str::to_owned)
+        .or_else(|| principal(identifiers, profile))
+        .unwrap_or_else(|| {
+            let mut names: Vec<_> = identifiers.iter().map(Identifier::value).collect();
+            names.sort();
+            names.join(", ")
+        })
+}
+
+/// The principal of an invitation that doesn't say it, as well as it can be guessed.
 fn principal(identifiers: &[Identifier], profile: Option<&str>) -> Option<String> {
     let path = identifiers.iter().find_map(|identifier| match identifier {
         Identifier::PermanentIdentifier(path) => Some(path),
@@ -143,6 +162,7 @@ impl fmt::Debug for StoredAccount {
             .field("key_id", &self.key_id)
             .field("identifiers", &self.identifiers)
             .field("profile", &self.profile)
+            .field("principal", &self.principal)
             .field("key_type", &self.key_type)
             .field("key", &"[secret]")
             .finish()
@@ -156,6 +176,8 @@ struct Document {
     key_id: String,
     identifiers: Vec<Identifier>,
     profile: Option<String>,
+    #[serde(default)]
+    principal: Option<String>,
     key_type: KeyType,
     key_pkcs8: String,
 }
@@ -248,6 +270,10 @@ mod tests {
         for (identifiers, profile, expected) in cases {
             assert_eq!(account(identifiers, profile).identity(), expected);
         }
+        let mut named = account(vec![path("a")], Some("of-our-own"));
+        named.principal = Some("service:a".into());
+        assert_eq!(named.identity(), "service:a");
+        assert_eq!(named.principal_hint(), "service:a");
     }
 
     #[test]

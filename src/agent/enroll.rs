@@ -14,7 +14,7 @@
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
-    account::{StoredAccount, identity},
+    account::{StoredAccount, invited},
     certificate::Certificate,
     clock::Clock,
     error::AgentError,
@@ -138,7 +138,7 @@ fn check_identity(
     let Some(account) = enrolled else {
         return Ok(());
     };
-    let invited = identity(options.token.identifiers(), options.token.profile());
+    let invited = invited(&options.token);
     if account.identity() == invited || options.replace {
         return Ok(());
     }

@@ -303,11 +303,13 @@ impl Runner {
             }
             Err((error, retry_after)) => {
                 let next = self.trusting.failed(&error, retry_after, now);
-                if !self.options.once {
-                    tracing::error!(next_attempt = %rfc3339(next), "{error}");
-                }
                 // A bundle that is a few hours late does no harm, and a server that is away for long is told of by the
                 // renewal.
+                match (self.options.once, error.may_pass()) {
+                    (true, _) => {}
+                    (false, true) => tracing::warn!(next_attempt = %rfc3339(next), "{error}"),
+                    (false, false) => tracing::error!(next_attempt = %rfc3339(next), "{error}"),
+                }
                 if !error.may_pass() && !matches!(error, AgentError::State(_)) {
                     self.remember(Attempted::Trust, Failure::new(now, &error));
                 }

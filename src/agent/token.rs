@@ -1,9 +1,9 @@
 //! The invitation token: one line that an operator hands to a device, and all that the device needs to enrol.
 //!
 //! `pcinv_` and then, in base64url without padding, a JSON object: the ACME `directory`, the external account binding
-//! key `kid` and its `mac` key (RFC 8555 section 7.3.4), the `identifiers` to order, the certificate `profile`, and
-//! `ca_sha256`, the SHA-256 of the root certificate's DER, by which the device knows the server. `portcullis invite`
-//! makes it, the agent reads it. It is a secret: it has no `Display`, its `Debug` hides the MAC key, and no error
+//! key `kid` and its `mac` key (RFC 8555 section 7.3.4), the `identifiers` to order, the certificate `profile`, the
+//! `principal` that is invited, and `ca_sha256`, the SHA-256 of the root certificate's DER, by which the device knows the
+//! server. `portcullis invite` makes it, the agent reads it. It is a secret: it has no `Display`, its `Debug` hides the MAC key, and no error
 //! repeats any of it.
 
 use std::{fmt, str::FromStr};
@@ -32,6 +32,7 @@ pub struct InvitationToken {
     identifiers: Vec<Identifier>,
     root_sha256: [u8; 32],
     profile: Option<String>,
+    principal: Option<String>,
 }
 
 impl InvitationToken {
@@ -67,7 +68,20 @@ impl InvitationToken {
             identifiers,
             root_sha256,
             profile,
+            principal: None,
         })
+    }
+
+    /// The same, saying whom it invites: `device:fra/sensor-42`. The server knows it anyway; the device tells people.
+    ///
+    /// # Errors
+    /// `principal` is empty, too long, or has other characters than visible ASCII.
+    pub fn for_principal(mut self, principal: &str) -> Result<Self, TokenError> {
+        // It is written like what a permanent identifier holds, and is as long at most.
+        Identifier::new("permanent-identifier", principal)
+            .map_err(|error| TokenError::Principal { error })?;
+        self.principal = Some(principal.to_owned());
+        Ok(self)
     }
 
     /// The token as its one line. Whoever has it can enrol: hand it over as you would a password.
@@ -82,6 +96,8 @@ impl InvitationToken {
             ca_sha256: String,
             #[serde(skip_serializing_if = "Option::is_none")]
             profile: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            principal: Option<&'a str>,
         }
         let mac = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(self.mac_key.as_slice()));
         let json = Zeroizing::new(
@@ -92,6 +108,7 @@ impl InvitationToken {
                 identifiers: &self.identifiers,
                 ca_sha256: hex::encode(self.root_sha256),
                 profile: self.profile.as_deref(),
+                principal: self.principal.as_deref(),
             })
             .expect("strings and lists of strings always become JSON"),
         );
@@ -135,6 +152,12 @@ impl InvitationToken {
     #[must_use]
     pub fn profile(&self) -> Option<&str> {
         self.profile.as_deref()
+    }
+
+    /// The principal that is invited, as the operator writes it.
+    #[must_use]
+    pub fn principal(&self) -> Option<&str> {
+        self.principal.as_deref()
     }
 }
 
@@ -214,10 +237,12 @@ fn read(document: &Value) -> Result<InvitationToken, TokenError> {
     let mut root_sha256 = [0; 32];
     hex::decode_to_slice(text("ca_sha256")?, &mut root_sha256)
         .map_err(|_| TokenError::RootSha256)?;
-    let profile = match document.get("profile") {
-        None | Some(Value::Null) => None,
-        Some(_) => Some(text("profile")?.to_owned()),
+    let optional = |member: &'static str| match document.get(member) {
+        None | Some(Value::Null) => Ok(None),
+        Some(_) => text(member).map(Some),
     };
+    let profile = optional("profile")?.map(str::to_owned);
+    let principal = optional("principal")?;
     let identifiers = match document.get("identifiers") {
         Some(Value::Array(entries)) => entries
             .iter()
@@ -230,14 +255,18 @@ fn read(document: &Value) -> Result<InvitationToken, TokenError> {
             });
         }
     };
-    InvitationToken::new(
+    let token = InvitationToken::new(
         text("directory")?,
         text("kid")?,
         &mac_key,
         identifiers,
         root_sha256,
         profile,
-    )
+    )?;
+    match principal {
+        Some(principal) => token.for_principal(principal),
+        None => Ok(token),
+    }
 }
 
 fn read_identifier(index: usize, entry: &Value) -> Result<Identifier, TokenError> {
@@ -255,6 +284,7 @@ impl fmt::Debug for InvitationToken {
             .field("identifiers", &self.identifiers)
             .field("root_sha256", &hex::encode(self.root_sha256))
             .field("profile", &self.profile)
+            .field("principal", &self.principal)
             .finish()
     }
 }
@@ -322,6 +352,12 @@ pub enum TokenError {
         /// What is wrong with it.
         why: String,
     },
+    /// The principal is malformed.
+    #[error("the token's \"principal\" can't be one: {error}")]
+    Principal {
+        /// What is wrong with it.
+        error: IdentifierError,
+    },
     /// One of the identifiers is malformed.
     #[error("the token's identifier number {index} can't be ordered: {error}")]
     Identifier {
@@ -358,6 +394,8 @@ mod tests {
         assert!(!line.contains(char::is_whitespace));
         assert_eq!(line.parse(), Ok(token()));
         assert_eq!(format!("  {}\r\n", line.as_str()).parse(), Ok(token()));
+        let named = token().for_principal("device:fra/sensor-42").unwrap();
+        assert_eq!(named.encode().parse(), Ok(named));
     }
 
     #[test]
@@ -416,6 +454,12 @@ mod tests {
                 encode(&good.replace("https://", "http://")),
                 TokenError::Directory {
                     why: "its scheme is not https".into(),
+                },
+            ),
+            (
+                encode(&good.replace("{\"directory", r#"{"principal":"a\u001bb","directory"#)),
+                TokenError::Principal {
+                    error: IdentifierError::Character(1),
                 },
             ),
             (

@@ -7,7 +7,9 @@
 //! authority replaces its root there are two, and a chain to either will do. The system's own list of authorities is
 //! never asked.
 
-use std::{fmt::Write, sync::Arc, sync::OnceLock};
+mod error;
+
+use std::sync::{Arc, OnceLock};
 
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
@@ -20,7 +22,8 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use time::OffsetDateTime;
 
-use super::{certificate::Certificate, digest::sha256, moment::rfc3339};
+use super::{certificate::Certificate, digest::sha256};
+pub use error::TrustError;
 
 /// The most certificates of a chain that are looked at.
 const LONGEST_CHAIN: usize = 10;
@@ -35,7 +38,7 @@ pub struct ServerTrust {
 #[derive(Debug)]
 enum Anchors {
     /// The root with this SHA-256, once it was shown.
-    Pinned([u8; 32], OnceLock<Certificate>),
+    Pinned([u8; 32], OnceLock<Vec<Certificate>>),
     /// These.
     Known(Vec<Certificate>),
 }
@@ -63,7 +66,7 @@ impl ServerTrust {
     #[must_use]
     pub fn roots(&self) -> &[Certificate] {
         match &self.anchors {
-            Anchors::Pinned(_, shown) => shown.get().map(std::slice::from_ref).unwrap_or_default(),
+            Anchors::Pinned(_, shown) => shown.get().map(Vec::as_slice).unwrap_or_default(),
             Anchors::Known(roots) => roots,
         }
     }
@@ -95,7 +98,7 @@ impl ServerTrust {
             })?;
         let root = Certificate::from_der(found.clone().into_owned())
             .map_err(|_| TrustError::RootMalformed)?;
-        Ok(std::slice::from_ref(shown.get_or_init(|| root)))
+        Ok(shown.get_or_init(|| vec![root]))
     }
 
     /// One root at a time, so that it is known by which one the server is trusted, and one that can't be used is in
@@ -212,137 +215,6 @@ fn moment(time: UnixTime) -> OffsetDateTime {
         .ok()
         .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)
-}
-
-/// Why the server isn't the one that the invitation came from.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TrustError {
-    /// The pinned root isn't in the chain that the server sent.
-    #[error(
-        "the server did not show the pinned root certificate (SHA-256 {expected}); it showed {}: either another \
-         server answers at this address, or its root was replaced since the invitation was made (ask for a new one), or \
-         it does not send its root, and then give the root with --ca FILE",
-        list(presented)
-    )]
-    RootNotPresented {
-        /// The pinned digest in hexadecimal.
-        expected: String,
-        /// The digests of the certificates above the server's own.
-        presented: Vec<String>,
-    },
-    /// The certificate with the right digest can't be an anchor.
-    #[error("the root certificate can't be used: it is malformed")]
-    RootMalformed,
-    /// The file given with `--ca` holds another root than the invitation names.
-    #[error(
-        "{file} holds a certificate with SHA-256 {found}, but the invitation names {expected}: take the root \
-         certificate of the server that made the invitation"
-    )]
-    OtherRoot {
-        /// The file.
-        file: String,
-        /// The pinned digest in hexadecimal.
-        expected: String,
-        /// The digest of what the file holds.
-        found: String,
-    },
-    /// The server's chain leads to another root.
-    #[error(
-        "the server's certificate was not issued by the authority that this device trusts: either another server \
-         answers at this address, or the authority's root was replaced while this device was away; ask the operator, \
-         and if it was, ask for a new invitation (`portcullis invite`) and run `portcullis-agent enroll TOKEN` with it"
-    )]
-    OtherIssuer,
-    /// The server's certificate is for another name.
-    #[error(
-        "the server's certificate is not for {asked:?}, by which it was reached; it is for {}: use one of those names \
-         in --server, or have the server's certificate made for this one too",
-        list(presented)
-    )]
-    Name {
-        /// The name that was asked for.
-        asked: String,
-        /// The names in the certificate.
-        presented: Vec<String>,
-    },
-    /// A certificate's validity begins later than the device's clock says it is.
-    #[error(
-        "the {whose}'s certificate is valid from {}, but this device's clock says {}: set the clock (it is \
-         probably slow)",
-        rfc3339(*since), rfc3339(*now)
-    )]
-    NotYetValid {
-        /// Whose certificate it is.
-        whose: &'static str,
-        /// When its validity begins.
-        since: OffsetDateTime,
-        /// What the clock says.
-        now: OffsetDateTime,
-    },
-    /// A certificate's validity ended before the time that the device's clock says it is.
-    #[error(
-        "the {whose}'s certificate was valid until {}, and this device's clock says {}: if the clock is right, the \
-         server needs a new certificate",
-        rfc3339(*until), rfc3339(*now)
-    )]
-    Expired {
-        /// Whose certificate it is.
-        whose: &'static str,
-        /// When its validity ended.
-        until: OffsetDateTime,
-        /// What the clock says.
-        now: OffsetDateTime,
-    },
-    /// Anything else that TLS finds wrong.
-    #[error("the server's certificate is not acceptable: {0}")]
-    Other(String),
-}
-
-impl TrustError {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "the library's errors may grow; the rest is told in its words"
-    )]
-    fn new(why: CertificateError, asked: &ServerName<'_>) -> Self {
-        match why {
-            CertificateError::NotValidForNameContext {
-                presented,
-                expected: _,
-            } => Self::Name {
-                asked: asked.to_str().into_owned(),
-                presented,
-            },
-            CertificateError::NotValidForName => Self::Name {
-                asked: asked.to_str().into_owned(),
-                presented: Vec::new(),
-            },
-            CertificateError::NotValidYetContext { time, not_before } => Self::NotYetValid {
-                whose: "server",
-                since: moment(not_before),
-                now: moment(time),
-            },
-            CertificateError::ExpiredContext { time, not_after } => Self::Expired {
-                whose: "server",
-                until: moment(not_after),
-                now: moment(time),
-            },
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::OtherIssuer,
-            other => Self::Other(other.to_string()),
-        }
-    }
-}
-
-fn list(entries: &[String]) -> String {
-    let mut text = String::new();
-    for (index, entry) in entries.iter().enumerate() {
-        let comma = if index == 0 { "" } else { ", " };
-        // Writing to a String can't fail.
-        let _ = write!(text, "{comma}{entry}");
-    }
-    if text.is_empty() {
-        text.push_str("nothing");
-    }
-    text
 }
 
 #[cfg(test)]

@@ -98,6 +98,7 @@ pub(super) async fn create(
         root_sha256(&state)?,
         Some(invitation.profile.to_string()),
     )
+    .and_then(|token| token.for_principal(&invitation.principal.to_string()))
     .map_err(|error| Problem::internal(&error.to_string()))?;
     Ok(Json(InvitationCreated {
         principal: invitation.principal,

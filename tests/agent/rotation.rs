@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Output,
+    process::{Command, Output},
 };
 
 use portcullis::agent::state::StateDirectory;
@@ -115,9 +115,16 @@ fn a_device_follows_the_root_and_one_that_was_away_all_the_time_says_what_to_do(
     succeeds(&idle, &["run", "--once"]);
     assert_eq!(trusted_and_issuer(&idle), (vec![new.clone()], below_new));
 
-    eventually("the server no longer shows the old root", || {
-        agent(&away, &["run", "--once"]).status.code() == Some(5)
+    // A copy asks each time, so that the device itself misses what the server still shows.
+    let asking = state("asking");
+    eventually("the server no longer shows a way to the old root", || {
+        let _ = fs::remove_dir_all(&asking);
+        let copied = Command::new("cp").arg("-a").args([&away, &asking]).status();
+        assert!(copied.unwrap().success());
+        agent(&asking, &["run", "--once"]).status.code() == Some(5)
     });
+    let refused = agent(&away, &["run", "--once"]);
+    assert_eq!(refused.status.code(), Some(5), "{}", text(&refused));
     let status = agent(&away, &["status"]);
     assert_eq!(status.status.code(), Some(1), "{}", text(&status));
     for part in [
