@@ -14,10 +14,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ConfigError, MarkFileError, OwnCertificate, OwnCertificateError, PassphraseError, STORE_FILE,
-    Settings, StateDir, StateError, StoredKeys, TokenKeys, anchors,
+    ConfigError, KeepingError, MarkFileError, OwnCertificate, OwnCertificateError, PassphraseError,
+    STORE_FILE, Settings, StateDir, StateError, StoredKeys, TokenKeys, anchors,
     high_water::{check_mark, close_high_water, find_mark, keep_high_water, move_mark},
     keep_trust_current,
+    reconcile::refuse_restored,
 };
 use crate::{
     acme::{self, AcmeState},
@@ -39,7 +40,7 @@ use crate::{
     },
     status,
     store::{
-        AuditTrail, Issuers, Policies, Store, StoreError,
+        AuditTrail, Issuers, Policies, Pruned, Store, StoreError,
         sqlite::{SqliteReader, SqliteStore},
     },
 };
@@ -59,6 +60,7 @@ pub struct Server {
 /// [`ServeError`]; nothing is left running, and what was on the disk is as it was.
 pub async fn serve(state: &StateDir, clock: Arc<dyn Clock>) -> Result<Server, ServeError> {
     let settings = read_settings(state)?;
+    refuse_restored(state)?;
     // What can be at fault in files first, then the sockets, then the store: a start that fails changes nothing.
     let materials = Materials::read(state, &settings, clock.now()).await?;
     let server_socket = bind(settings.server_listen)?;
@@ -407,7 +409,8 @@ impl Server {
         let (authority, anchors) = (self.authority.clone(), self.gate.anchors());
         self.spawn_job(async move { keep_trust_current(&authority, &anchors, &state).await });
         let authority = self.authority.clone();
-        self.spawn_job(async move { keep_pruned(&authority).await });
+        let keep_expired = self.settings.store.keep_expired;
+        self.spawn_job(async move { keep_pruned(&authority, keep_expired).await });
         let authority = self.authority.clone();
         let mark = self.settings.store.high_water_mark.clone();
         self.spawn_job(async move { keep_high_water(&authority, &mark).await });
@@ -438,8 +441,8 @@ fn ended(front: &str, outcome: std::io::Result<()>) {
     }
 }
 
-/// Deletes orders, authorizations and invitations a day after they ended.
-async fn keep_pruned(authority: &Authority) {
+/// Deletes orders, authorizations and invitations a day after they ended, and certificates when their time is over.
+async fn keep_pruned(authority: &Authority, keep_expired: Duration) {
     const KEEP: Duration = Duration::from_secs(24 * 3600);
     loop {
         match authority.prune(authority.now().earlier_by(KEEP)).await {
@@ -449,6 +452,17 @@ async fn keep_pruned(authority: &Authority) {
                 "ended orders, authorizations and invitations were deleted"
             ),
             Err(error) => tracing::error!(%error, "what has ended could not be deleted"),
+        }
+        match authority.prune_expired(keep_expired).await {
+            Ok(pruned) if pruned == Pruned::default() => {}
+            Ok(pruned) => tracing::info!(
+                certificates = pruned.certificates,
+                events = pruned.events,
+                "what expired long ago was deleted"
+            ),
+            Err(error) => {
+                tracing::error!(%error, "what expired long ago could not be deleted");
+            }
         }
         tokio::time::sleep(Duration::from_secs(3600)).await;
     }
@@ -492,6 +506,9 @@ pub enum ServeError {
     /// The high-water mark, or a database that is behind it.
     #[error(transparent)]
     Mark(#[from] MarkFileError),
+    /// What was to be kept: a backup, a restored directory.
+    #[error(transparent)]
+    Keeping(#[from] KeepingError),
     /// The authority.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -514,6 +531,7 @@ impl ServeError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Keeping(error) => error.exit_code(),
             Self::Config(_) | Self::Policy { .. } | Self::CaKey(CaKeyError::Refused(_)) => 64,
             Self::State(_)
             | Self::Passphrase(_)

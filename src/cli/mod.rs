@@ -15,6 +15,7 @@ macro_rules! say {
 }
 
 mod audit;
+mod backup;
 mod ca;
 mod cert;
 mod client;
@@ -27,6 +28,7 @@ mod key;
 mod output;
 mod passphrase;
 mod policy;
+mod restore;
 mod serve;
 pub mod verify;
 
@@ -82,7 +84,11 @@ enum Command {
     Crl(crl::CrlCommand),
     /// Find out what is about to go wrong, and what to do
     Doctor(doctor::DoctorArgs),
-    /// Read the audit trail
+    /// Copy everything into a new directory, with the server running or not
+    Backup(backup::BackupArgs),
+    /// Bring a backup back, and reconcile it with the lists that were published since
+    Restore(restore::RestoreArgs),
+    /// Read and verify the audit trail
     Audit(audit::AuditArgs),
 }
 
@@ -102,6 +108,8 @@ pub fn main() -> ExitCode {
         Command::Policy(command) => policy::run(command, &state, cli.json),
         Command::Crl(command) => crl::run(&command, &state, cli.json),
         Command::Doctor(args) => doctor::run(&args, &state, cli.json),
+        Command::Backup(args) => backup::run(&args, &state, cli.json),
+        Command::Restore(args) => restore::run(args, &state, cli.json),
         Command::Audit(args) => audit::run(&args, &state, cli.json),
     };
     match outcome {

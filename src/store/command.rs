@@ -3,7 +3,10 @@
 
 use portcullis_ca::{issuer_key_id::IssuerKeyId, revocation::RevocationReason};
 
-use super::{Answer, LeaseList, PublishedList, RevokeCertificates, RevokedCertificates};
+use super::{
+    Answer, LeaseList, PublishedList, Reconcile, Reconciled, RevokeCertificates,
+    RevokedCertificates,
+};
 use crate::domain::{
     Timestamp,
     account::Account,
@@ -132,6 +135,18 @@ pub trait Commands: Send + Sync {
     /// the publisher's. Refused with `Conflict`.
     fn publish_list(&self, list: PublishedList, audit: AuditDraft) -> Answer<'_, ()>;
 
+    /// Deletes certificates that ended before a moment, but none that was revoked and that a list still has, and trust
+    /// events from before it, but the last; at most `limit` of each. Nothing deleted, nothing written into the audit trail.
+    fn prune_expired(
+        &self,
+        before: Timestamp,
+        limit: usize,
+        audit: AuditDraft,
+    ) -> Answer<'_, Pruned>;
+
+    /// Takes over what was published: revocations that the store lacks, numbers of lists, and the epoch.
+    fn reconcile(&self, reconcile: Reconcile, audit: AuditDraft) -> Answer<'_, Reconciled>;
+
     /// Records a checkpoint of the audit trail. It is about the trail, and so the one change without an entry of its own.
     /// Refused with `Conflict` when it is not the next one, or its entry has another hash.
     fn checkpoint_audit(&self, checkpoint: Checkpoint) -> Answer<'_, ()>;
@@ -174,4 +189,13 @@ pub struct ChangeIssuers {
     pub certificates: Vec<CertificateRecord>,
     /// When.
     pub at: Timestamp,
+}
+
+/// How much was deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Certificates.
+    pub certificates: usize,
+    /// Trust events.
+    pub events: usize,
 }

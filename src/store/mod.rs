@@ -9,10 +9,11 @@ mod command;
 mod error;
 mod inventory;
 mod look_up;
+mod reconcile;
 mod revocation;
 pub mod sqlite;
 
-pub use command::{ChangeIssuers, Commands, CompleteOrder, NewAccount};
+pub use command::{ChangeIssuers, Commands, CompleteOrder, NewAccount, Pruned};
 pub use error::StoreError;
 pub use inventory::{
     InvalidCursor, InvalidSerialPrefix, Inventory, InventoryCursor, InventoryPage, InventoryQuery,
@@ -28,6 +29,8 @@ pub use revocation::{
     RevocationQuery, RevokeCertificates, RevokedCertificates, RevokedOfShard, ShardState,
     StoredList, UnseenCertificate,
 };
+
+pub use reconcile::{FoundRevocation, ListCopy, Reconcile, Reconciled};
 
 /// What a call of the store comes back as.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;

@@ -4,3 +4,5 @@ mod audit;
 mod faults;
 mod high_water;
 mod inventory;
+mod prune;
+mod restore;

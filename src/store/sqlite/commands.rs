@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     SqliteStore, account, api_key, audit, authorization, certificate, enrolment, failed,
-    invitation, issuer, list, order, policy, revocation, writer::Transaction,
+    invitation, issuer, list, order, policy, prune, reconcile, revocation, writer::Transaction,
 };
 use crate::{
     domain::{
@@ -23,8 +23,8 @@ use crate::{
         principal::Principal,
     },
     store::{
-        Answer, ChangeIssuers, Commands, CompleteOrder, LeaseList, NewAccount, PublishedList,
-        RevokeCertificates, RevokedCertificates, StoreError,
+        Answer, ChangeIssuers, Commands, CompleteOrder, LeaseList, NewAccount, Pruned,
+        PublishedList, Reconcile, Reconciled, RevokeCertificates, RevokedCertificates, StoreError,
     },
 };
 
@@ -310,6 +310,28 @@ impl Commands for SqliteStore {
             list::publish(transaction, &new, audit.at)?;
             transaction.audit(&audit)
         })
+    }
+
+    fn prune_expired(
+        &self,
+        before: Timestamp,
+        limit: usize,
+        audit: AuditDraft,
+    ) -> Answer<'_, Pruned> {
+        self.writer.write(move |transaction| {
+            let pruned = prune::expired(transaction, before, limit)?;
+            if pruned.certificates > 0 {
+                let mut audit = audit;
+                audit.subject = format!("{} certificates", pruned.certificates);
+                transaction.audit(&audit)?;
+            }
+            Ok(pruned)
+        })
+    }
+
+    fn reconcile(&self, reconcile: Reconcile, audit: AuditDraft) -> Answer<'_, Reconciled> {
+        self.writer
+            .write(move |transaction| reconcile::reconcile(transaction, &reconcile, &audit))
     }
 
     fn checkpoint_audit(&self, checkpoint: Checkpoint) -> Answer<'_, ()> {

@@ -30,7 +30,9 @@ mod list;
 mod migrations;
 mod order;
 mod policy;
+mod prune;
 mod reader;
+mod reconcile;
 mod revocation;
 mod writer;
 

@@ -84,7 +84,7 @@ impl Revocations for SqliteStore {
     }
 }
 
-fn status(
+pub(super) fn status(
     connection: &Connection,
     issuer: IssuerKeyId,
     serial: Serial,

@@ -116,6 +116,21 @@ impl Transaction<'_> {
     }
 }
 
+impl Transaction<'_> {
+    /// Adds a trust event with a number that may leave some out: after a database was restored, numbers that gates have
+    /// seen are not given again. The answer is its number.
+    pub(super) fn raise_epoch(
+        &mut self,
+        at: Timestamp,
+        number: u64,
+        kind: &str,
+        body: &serde_json::Value,
+    ) -> Result<u64, StoreError> {
+        self.tails.event_number = self.tails.event_number.max(number.saturating_sub(1));
+        self.event(at, kind, body)
+    }
+}
+
 /// Where the numbered tables end. They go back when a command or a commit fails.
 #[derive(Clone, Copy)]
 struct Tails {
