@@ -10,6 +10,7 @@
 //! keys/seed           32 octets, hexadecimal: API keys' pepper and bindings' MAC keys come from it
 //! portcullis.db       the store
 //! high-water          how far the store has come, unless the configuration puts it elsewhere
+//! restored            that it was restored, until it is reconciled; nothing starts on it
 //! admin.sock          the admin API, while the server runs
 //! ```
 
