@@ -21,6 +21,7 @@ pub mod list;
 mod moment;
 pub mod policy;
 mod problem;
+pub mod revocation;
 pub mod root_key;
 pub mod routes;
 

@@ -9,8 +9,8 @@ use axum::{
 };
 
 use super::{
-    ApiState, SharedState, api_key, audit, caller, certificate, doctor, inventory, invitation,
-    issuer, list, policy, problem::Problem, root_key,
+    ApiState, SharedState, api_key, audit, caller, doctor, inventory, invitation, issuer, list,
+    policy, problem::Problem, revocation, root_key,
 };
 
 /// A route: its method, its path, and the service and action of the scope that it needs.
@@ -88,7 +88,7 @@ fn handler(route: &Route) -> MethodRouter<SharedState> {
         ("GET", "/v1/audit") => get(audit::list),
         ("GET", "/v1/certificates") => get(inventory::list),
         ("GET", "/v1/certificates/{serial}") => get(inventory::show),
-        ("POST", "/v1/certificates/revoke") => post(certificate::revoke),
+        ("POST", "/v1/certificates/revoke") => post(revocation::revoke),
         ("GET", "/v1/bundle") => get(issuer::bundle),
         ("GET", "/v1/issuers") => get(issuer::list),
         ("POST", "/v1/issuers") => post(issuer::create),

@@ -100,6 +100,16 @@ impl Authority {
         self.inner.lists.load_full()
     }
 
+    /// Whether a list that goes on has ended, so that verifiers can't know what is revoked.
+    #[must_use]
+    pub fn has_stale_list(&self) -> bool {
+        let (now, issuers) = (self.now(), self.issuers());
+        self.lists().iter().any(|list| {
+            let goes_on = |issuer: &Arc<Issuer>| issuer.state().stands() && !self.is_over(issuer);
+            now > list.next_update && issuers.by_id(&list.issuer).is_some_and(goes_on)
+        })
+    }
+
     /// What keeps lists from being published; nothing when all is well.
     #[must_use]
     pub fn list_faults(&self) -> Vec<ListFault> {

@@ -86,6 +86,19 @@ impl Authority {
         query: &RevocationQuery,
         reason: RevocationReason,
     ) -> Result<Revoked, AuthorityError> {
+        let (authority, actor, query) = (self.clone(), actor.clone(), query.clone());
+        // It goes on when the caller goes away: a million take longer than anybody may want to wait.
+        tokio::spawn(async move { authority.revoke_all_matching(&actor, &query, reason).await })
+            .await
+            .map_err(|error| AuthorityError::Internal(error.to_string()))?
+    }
+
+    async fn revoke_all_matching(
+        &self,
+        actor: &Actor,
+        query: &RevocationQuery,
+        reason: RevocationReason,
+    ) -> Result<Revoked, AuthorityError> {
         let mut revoked = Revoked::default();
         let alone = RevocationQuery {
             principal: query.principal.clone(),
@@ -326,7 +339,8 @@ struct Step {
 }
 
 impl Revoked {
-    fn take_in(&mut self, more: Self) {
+    /// Adds what another revocation did.
+    pub fn take_in(&mut self, more: Self) {
         self.epoch = more.epoch.or(self.epoch);
         self.serials.extend(more.serials);
         self.already.extend(more.already);

@@ -4,7 +4,7 @@
 use axum::{
     Router,
     extract::{Path, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -12,62 +12,19 @@ use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::forma
 
 use crate::{authority::Authority, domain::Timestamp};
 
+mod list;
 mod ocsp;
 
 /// The status server's routes.
 pub fn router(authority: Authority) -> Router {
     Router::new()
-        .route("/crl/{issuer}/{file}", get(list))
+        .route("/crl/{issuer}/{file}", get(list::list))
         .route("/issuer/{file}", get(issuer))
         .merge(ocsp::router())
         .route("/root.pem", get(root))
         .route("/bundle.pem", get(bundle))
         .route("/health", get(health))
         .with_state(authority)
-}
-
-/// A revocation list, DER (RFC 2585 section 4.2). HEAD works too.
-async fn list(
-    State(authority): State<Authority>,
-    Path((issuer, file)): Path<(String, String)>,
-    request: HeaderMap,
-) -> Response {
-    let lists = authority.lists();
-    let found = lists.iter().find(|list| {
-        list.issuer.short() == issuer && file.strip_suffix(".crl") == Some(&list.shard.to_string())
-    });
-    let Some(list) = found else {
-        return not_found("no such list; the path is that of a certificate's distribution point");
-    };
-    // The number changes with every list, so it is a strong validator (RFC 9110 section 8.8.3).
-    let tag = format!("\"{}-{}-{}\"", issuer, list.shard, list.number);
-    let fresh_for = list.next_update.since(authority.now()).as_secs();
-    let mut headers = HeaderMap::new();
-    for (name, value) in [
-        (header::CONTENT_TYPE, "application/pkix-crl".to_owned()),
-        (header::ETAG, tag.clone()),
-        (header::LAST_MODIFIED, http_date(list.this_update)),
-        (header::EXPIRES, http_date(list.next_update)),
-        // Half of what is left: a revocation must not wait for a cache until the list's very end.
-        (
-            header::CACHE_CONTROL,
-            format!(
-                "public, max-age={}, must-revalidate",
-                (fresh_for / 2).min(300)
-            ),
-        ),
-    ] {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
-    }
-    if request
-        .get(header::IF_NONE_MATCH)
-        .is_some_and(|known| known.as_bytes() == tag.as_bytes())
-    {
-        return (StatusCode::NOT_MODIFIED, headers).into_response();
-    }
-    (headers, list.der.clone()).into_response()
 }
 
 /// An issuer's certificate, DER (RFC 2585 section 4.1).
@@ -110,9 +67,7 @@ async fn bundle(State(authority): State<Authority>) -> Response {
 }
 
 async fn health(State(authority): State<Authority>) -> Response {
-    let now = authority.now();
-    let stale = authority.lists().iter().any(|list| now > list.next_update);
-    if stale {
+    if authority.has_stale_list() {
         let text = "a revocation list is stale; see the log\n";
         return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
     }

@@ -32,8 +32,8 @@ pub struct RevokedOfShard {
     pub entries: Vec<RevokedEntry>,
 }
 
-/// Which certificates are to be revoked: those that meet every condition, are not revoked and have not expired. CAs are
-/// never among them; they are revoked by serial.
+/// Which certificates are to be revoked: those that meet every condition, are not revoked and have not expired. What is
+/// part of the authority itself, CAs and OCSP responders, is never among them; it is revoked by serial.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RevocationQuery {
     /// Those of a principal.

@@ -1,5 +1,9 @@
 //! A revocation as its users see it: a real server, a real agent, real clients.
 
+mod lists;
+mod many;
+mod stage;
+
 use std::{
     io::{BufRead, BufReader, Read},
     net::{SocketAddr, TcpListener},

@@ -55,9 +55,9 @@ pub(in crate::cli) struct ListArgs {
 }
 
 #[derive(Debug, Clone)]
-struct Between(Option<String>, Option<String>);
+pub(super) struct Between(pub(super) Option<String>, pub(super) Option<String>);
 
-fn between(text: &str) -> Result<Between, String> {
+pub(super) fn between(text: &str) -> Result<Between, String> {
     let (from, until) = text
         .split_once("..")
         .ok_or("write FROM..UNTIL, for example 7d..1d")?;

@@ -42,7 +42,7 @@ pub(super) fn run(client: &Client, what: &str, as_json: bool) -> Outcome {
 }
 
 /// A certificate's file: DER, or the first certificate of a PEM text.
-fn read(path: &str) -> Result<Vec<u8>, Failure> {
+pub(super) fn read(path: &str) -> Result<Vec<u8>, Failure> {
     let octets = fs::read(path).map_err(|error| {
         Failure::usage(format!(
             "{path:?} is neither a serial (hexadecimal) nor a file that can be read: {error}"

@@ -208,7 +208,8 @@ fn revocable(
     limit: usize,
 ) -> rusqlite::Result<Revocable> {
     let mut condition =
-        "profile NOT IN ('root', 'cross-root', 'intermediate') AND not_after >= ?".to_owned();
+        "profile NOT IN ('root', 'cross-root', 'intermediate', 'ocsp') AND not_after >= ?"
+            .to_owned();
     let mut values: Vec<Value> = vec![at.whole_seconds().unix_millis().into()];
     if reason == RevocationReason::KeyCompromise {
         // Who was superseded first must not keep a stolen key from being blocked later.
