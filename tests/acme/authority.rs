@@ -35,7 +35,7 @@ pub async fn start_with(directory: &Path, clock: Arc<dyn Clock>, profiles: Profi
 }
 
 /// Starts the authority of a state directory.
-async fn open(state: &StateDir, clock: Arc<dyn Clock>, profiles: Profiles) -> Authority {
+pub async fn open(state: &StateDir, clock: Arc<dyn Clock>, profiles: Profiles) -> Authority {
     let parts = Parts {
         store: Arc::new(SqliteStore::open(&state.file("portcullis.db")).unwrap()),
         clock,

@@ -11,7 +11,7 @@ use std::{
 
 use portcullis::{
     app::StateDir,
-    authority::{Authority, CurrentList, Issuer},
+    authority::{Authority, CurrentList, Issuer, Profiles},
     domain::{
         Clock, Principal, Timestamp,
         audit::{Actor, AuditDraft},
@@ -60,7 +60,7 @@ impl Stage {
 
     /// Another authority on the same directory: a restart, or a second node.
     pub async fn again(&self) -> Authority {
-        authority::open(&self.state(), self.clock.clone()).await
+        authority::open(&self.state(), self.clock.clone(), Profiles::default()).await
     }
 
     pub fn state(&self) -> StateDir {
