@@ -336,3 +336,20 @@ fn copy_device(from: &Path, to: &Path) {
         .expect("cp runs");
     assert!(copied.success());
 }
+
+/// Its last lists end some day: nobody needs them, and a load balancer must not take the server for ill.
+#[test]
+fn the_lists_of_a_retired_issuer_end_without_an_alarm() {
+    let mut server = Server::start();
+    server.json(&["ca", "rotate", "intermediate"]);
+    server.json(&["ca", "retire", "intermediate"]);
+    server.kill();
+    server.serve_with(&["--test-clock-ahead", "259200"]);
+    server.restart();
+    let answer = std::process::Command::new("curl")
+        .args(["-s", "-o", "/dev/null", "-w", "%{http_code}"])
+        .arg(format!("{}/health", server.status_url()))
+        .output()
+        .expect("curl runs");
+    assert_eq!(String::from_utf8_lossy(&answer.stdout), "200");
+}

@@ -202,6 +202,11 @@ impl Server {
         begun.elapsed()
     }
 
+    /// Gives `portcullis serve` these arguments from its next start on.
+    pub fn serve_with(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(ToString::to_string).collect();
+    }
+
     /// Ends it at once (SIGKILL), as a crash would.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
