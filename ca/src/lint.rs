@@ -110,11 +110,14 @@ struct Examined<'a> {
 
 impl<'a> Examined<'a> {
     /// The extension with this identifier, if there is one, as the parser reads it.
-    fn extension(&self, oid: &str) -> Option<&'a ParsedExtension<'a>> {
+    fn extension(&self, oid: &[u8]) -> Option<&'a ParsedExtension<'a>> {
         self.parsed
             .extensions()
             .iter()
-            .find(|extension| extension.oid.to_id_string() == oid)
+            .find(|extension| extension.oid.as_bytes() == oid)
             .map(|extension| extension.parsed_extension())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,9 +146,12 @@ async fn subject_and_revocation_are_the_profiles() {
     let access = certificate
         .extensions()
         .iter()
-        .find_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::AuthorityInfoAccess(access) => Some(access),
-            _ => None,
+        .find_map(|extension| {
+            if let ParsedExtension::AuthorityInfoAccess(access) = extension.parsed_extension() {
+                Some(access)
+            } else {
+                None
+            }
         })
         .unwrap();
     let methods: Vec<String> = access

@@ -330,7 +330,7 @@ fn an_empty_subject_makes_the_names_critical() {
 fn a_list_carries_number_reasons_and_distribution_point() {
     let root_key = key(KeyAlgorithm::P384);
     let root = root(&root_key);
-    let entries: Vec<RevokedEntry> = RevocationReason::ALL
+    let mut entries: Vec<RevokedEntry> = RevocationReason::ALL
         .into_iter()
         .map(|reason| RevokedEntry {
             serial: Serial::random().expect("randomness"),
@@ -338,6 +338,7 @@ fn a_list_carries_number_reasons_and_distribution_point() {
             reason,
         })
         .collect();
+    entries.sort_by_key(|entry| entry.serial);
     let list = ListDraft {
         number: 7,
         this_update: NOW,

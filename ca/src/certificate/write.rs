@@ -32,7 +32,7 @@ const ISSUER: usize = 3;
 const SUBJECT: usize = 5;
 
 impl Draft {
-    pub(super) fn to_be_signed(
+    pub(crate) fn to_be_signed(
         &self,
         issuer: Option<&IssuerCertificate>,
     ) -> Result<Vec<u8>, String> {

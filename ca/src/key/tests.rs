@@ -112,7 +112,7 @@ fn keys_outside_the_policy_are_refused_with_the_reason() {
     );
     let rsa = |bits: usize, exponent: &[u8]| {
         let mut modulus = vec![0xff; bits.div_ceil(8)];
-        if bits % 8 != 0 {
+        if !bits.is_multiple_of(8) {
             modulus[0] = (1 << (bits % 8)) - 1;
         }
         PublicKey::from_rsa(&modulus, exponent).map(|key| key.algorithm())

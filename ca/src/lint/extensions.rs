@@ -1,22 +1,25 @@
 //! Which extensions stand in a certificate, and which of them are critical (RFC 5280 section 4.2).
 
 use super::{Examined, Findings};
+use crate::profile::ExtraExtension;
 
-pub(super) const SUBJECT_KEY_IDENTIFIER: &str = "2.5.29.14";
-pub(super) const KEY_USAGE: &str = "2.5.29.15";
-pub(super) const SUBJECT_ALTERNATIVE_NAME: &str = "2.5.29.17";
-pub(super) const BASIC_CONSTRAINTS: &str = "2.5.29.19";
-pub(super) const NAME_CONSTRAINTS: &str = "2.5.29.30";
-pub(super) const DISTRIBUTION_POINTS: &str = "2.5.29.31";
-pub(super) const AUTHORITY_KEY_IDENTIFIER: &str = "2.5.29.35";
-pub(super) const EXTENDED_KEY_USAGE: &str = "2.5.29.37";
-pub(super) const NO_REV_AVAIL: &str = "2.5.29.56";
-pub(super) const AUTHORITY_INFO_ACCESS: &str = "1.3.6.1.5.5.7.1.1";
-pub(super) const OCSP_NO_CHECK: &str = "1.3.6.1.5.5.7.48.1.5";
+// Object identifiers, the contents of their DER: id-ce is 2.5.29, and id-pe below 1.3.6.1.5.5.7.1.
+
+pub(super) const SUBJECT_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1d, 0x0e];
+pub(super) const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+pub(super) const SUBJECT_ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+pub(super) const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+pub(super) const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x1e];
+pub(super) const DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 0x1f];
+pub(super) const AUTHORITY_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1d, 0x23];
+pub(super) const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+pub(super) const NO_REV_AVAIL: &[u8] = &[0x55, 0x1d, 0x38];
+pub(super) const AUTHORITY_INFO_ACCESS: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x01];
+pub(super) const OCSP_NO_CHECK: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x05];
 
 /// An extension that we write: the rule about its being there, whether this certificate has it, and critical.
 struct Row {
-    oid: &'static str,
+    oid: &'static [u8],
     rule: &'static str,
     meant: bool,
     critical: bool,
@@ -104,21 +107,32 @@ fn rows(it: &Examined<'_>) -> [Row; 11] {
 
 pub(super) fn check(findings: &mut Findings, it: &Examined<'_>) {
     let rows = rows(it);
-    let extras = &it.draft.profile.extensions;
-    let mut seen: Vec<String> = Vec::new();
+    let extras: Vec<(Vec<u8>, &ExtraExtension)> = it
+        .draft
+        .profile
+        .extensions
+        .iter()
+        .map(|extra| (extra.oid().to_der(), extra))
+        .collect();
+    let mut seen: Vec<&[u8]> = Vec::new();
     for extension in it.parsed.extensions() {
-        let oid = extension.oid.to_id_string();
+        let oid = extension.oid.as_bytes();
+        let name = || extension.oid.to_id_string();
         findings.require(
             !seen.contains(&oid),
             "RFC 5280 4.2: an extension stands once",
-            || oid.clone(),
+            name,
         );
         let row = rows.iter().find(|row| row.oid == oid);
-        let extra = extras.iter().find(|extra| extra.oid().to_string() == oid);
+        // The DER of an identifier is its tag, its length and its contents.
+        let extra = extras
+            .iter()
+            .find(|(der, _)| &der[2..] == oid)
+            .map(|(_, extra)| *extra);
         findings.require(
             row.is_some() || extra.is_some(),
             "RFC 5280 4.2: there is no extension that was not meant",
-            || oid.clone(),
+            name,
         );
         let critical = match (row, extra) {
             (Some(row), _) => row.critical,
@@ -128,25 +142,23 @@ pub(super) fn check(findings: &mut Findings, it: &Examined<'_>) {
         findings.require(
             extension.critical == critical,
             "RFC 5280 4.2: an extension is critical where it must be, and only there",
-            || oid.clone(),
+            name,
         );
         findings.require(
             extra.is_none_or(|extra| row.is_none() && extra.value() == extension.value),
             "an extension of the profile has the profile's value, and is none that we write",
-            || oid.clone(),
+            name,
         );
         seen.push(oid);
     }
     for row in rows {
-        findings.require(
-            seen.iter().any(|oid| oid == row.oid) == row.meant,
-            row.rule,
-            || format!("{} in a certificate for {}", row.oid, it.draft.profile.kind),
-        );
+        findings.require(seen.contains(&row.oid) == row.meant, row.rule, || {
+            format!("a certificate for what is {}", it.draft.profile.kind)
+        });
     }
-    for extra in extras {
+    for (der, extra) in &extras {
         findings.require(
-            seen.contains(&extra.oid().to_string()),
+            seen.contains(&&der[2..]),
             "every extension of the profile is there",
             || extra.oid().to_string(),
         );

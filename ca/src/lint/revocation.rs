@@ -65,7 +65,9 @@ pub(super) fn check(findings: &mut Findings, it: &Examined<'_>) {
     .filter_map(|(method, uri)| Some((method.to_owned(), uri.clone()?)))
     .collect();
     findings.require(
-        access == wanted && access.iter().all(|(_, uri)| uri.starts_with("http://")),
+        access.is_empty()
+            || wanted.is_empty()
+            || (access == wanted && access.iter().all(|(_, uri)| uri.starts_with("http://"))),
         "RFC 5280 4.2.2.1: the authority's information is where was meant, by http",
         || format!("{access:?}"),
     );
@@ -91,7 +93,7 @@ pub(super) fn check(findings: &mut Findings, it: &Examined<'_>) {
             .parsed
             .extensions()
             .iter()
-            .find(|extension| extension.oid.to_id_string() == oid)
+            .find(|extension| extension.oid.as_bytes() == oid)
             .map(|extension| extension.value);
         findings.require(
             value.is_none_or(|value| value == [0x05, 0x00]),
