@@ -12,7 +12,7 @@ use portcullis_ca::name::GeneralName;
 use serde::Deserialize;
 use url::Url;
 
-use super::{StoreConfig, StoreSettings};
+use super::{DoctorConfig, MetricsConfig, StoreConfig, StoreSettings};
 use crate::{
     acme::{AcmeConfig, AcmeSettings},
     authority::{DoctorSettings, ListSchedule, OcspSchedule, Profiles},
@@ -61,6 +61,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// `[doctor]`.
     pub doctor: DoctorConfig,
+    /// `[metrics]`.
+    pub metrics: MetricsConfig,
 }
 
 /// `[lists]` as read.
@@ -81,14 +83,6 @@ pub struct OcspConfig {
     pub life: Option<WrittenDuration>,
     /// Over how many lists an issuer that is made from now on spreads its certificates.
     pub shards: Option<u32>,
-}
-
-/// `[doctor]` as read.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DoctorConfig {
-    /// How many certificates the store may hold.
-    pub certificates: Option<u64>,
 }
 
 /// `[server]` as read.
@@ -139,6 +133,7 @@ impl Default for Config {
             acme: AcmeConfig::default(),
             admin: AdminConfig::default(),
             doctor: DoctorConfig::default(),
+            metrics: MetricsConfig::default(),
         }
     }
 }
@@ -194,6 +189,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// From when on the doctor speaks up.
     pub doctor: DoctorSettings,
+    /// Where metrics are served, if they are.
+    pub metrics_listen: Option<SocketAddr>,
     /// Where the HTTPS front listens.
     pub server_listen: SocketAddr,
     /// How clients reach it.
@@ -234,6 +231,10 @@ impl Config {
             .map_err(|error| source.fault("trust_domain", error))?;
         let server_listen = source.address("server.listen", &self.server.listen)?;
         let status_listen = source.address("status.listen", &self.status.listen)?;
+        let metrics_listen = match self.metrics.listen.as_str() {
+            "" => None,
+            listen => Some(source.address("metrics.listen", listen)?),
+        };
         let server_names = self
             .server
             .names
@@ -283,12 +284,7 @@ impl Config {
                 .store
                 .checked(state_dir)
                 .map_err(|(key, error)| source.fault(&format!("store.{key}"), error))?,
-            doctor: DoctorSettings {
-                certificates: self
-                    .doctor
-                    .certificates
-                    .unwrap_or(DoctorSettings::default().certificates),
-            },
+            doctor: self.doctor.checked(),
             server_limits: self
                 .server
                 .limits
@@ -299,10 +295,7 @@ impl Config {
                 .limits
                 .checked()
                 .map_err(|error| source.fault(&format!("status.limits.{}", error.field), error))?,
-            gate: self
-                .gate
-                .checked(trust_domain.clone())
-                .map_err(|error| source.fault(&format!("gate.{}", error.field), error))?,
+            gate: gate_settings(self.gate, &trust_domain, source, state_dir)?,
             acme: self
                 .acme
                 .check()
@@ -314,6 +307,7 @@ impl Config {
             server_url,
             server_names,
             status_listen,
+            metrics_listen,
         })
     }
 }
@@ -340,6 +334,21 @@ fn list_schedule(config: &ListsConfig, source: &Source<'_>) -> Result<ListSchedu
         ));
     }
     Ok(ListSchedule { life, shards })
+}
+
+fn gate_settings(
+    config: GateConfig,
+    trust_domain: &TrustDomain,
+    source: &Source<'_>,
+    state_dir: &Path,
+) -> Result<GateSettings, ConfigError> {
+    let mut settings = config
+        .checked(trust_domain.clone())
+        .map_err(|error| source.fault(&format!("gate.{}", error.field), error))?;
+    if let Some(decisions) = &mut settings.decisions {
+        decisions.file = state_dir.join(&decisions.file);
+    }
+    Ok(settings)
 }
 
 fn ocsp_schedule(config: &OcspConfig, source: &Source<'_>) -> Result<OcspSchedule, ConfigError> {

@@ -5,10 +5,12 @@ mod backup;
 mod ca_keys;
 mod clock;
 mod config;
+mod doctor_config;
 mod fetch;
 mod high_water;
 mod init;
 mod keeping_error;
+mod metrics;
 mod own_certificate;
 mod passphrase;
 mod reconcile;
@@ -35,9 +37,11 @@ pub use config::{
     CaConfig, CaSettings, Config, ConfigError, Settings, TokenChoice, TokenConfig, TokenSettings,
     is_plain_http,
 };
+pub use doctor_config::DoctorConfig;
 pub use high_water::{MarkFileError, read_mark, write_mark};
 pub use init::{Init, InitError, Initialised, SAMPLE_CONFIG, SAMPLE_POLICY, init};
 pub use keeping_error::KeepingError;
+pub use metrics::MetricsConfig;
 use own_certificate::OwnCertificate;
 pub use own_certificate::OwnCertificateError;
 pub use passphrase::{Passphrase, PassphraseError, PassphraseSource};

@@ -17,7 +17,7 @@ use super::{
     ConfigError, KeepingError, MarkFileError, OwnCertificate, OwnCertificateError, PassphraseError,
     STORE_FILE, Settings, StateDir, StateError, StoredKeys, TokenKeys, anchors,
     high_water::{check_mark, close_high_water, find_mark, keep_high_water, move_mark},
-    keep_trust_current,
+    keep_trust_current, metrics,
     reconcile::refuse_restored,
 };
 use crate::{
@@ -65,6 +65,7 @@ pub async fn serve(state: &StateDir, clock: Arc<dyn Clock>) -> Result<Server, Se
     let materials = Materials::read(state, &settings, clock.now()).await?;
     let server_socket = bind(settings.server_listen)?;
     let status_socket = bind(settings.status_listen)?;
+    let metrics_socket = settings.metrics_listen.map(bind).transpose()?;
     let admin_socket = UnixSocket::bind(&settings.admin_socket)?;
     // The gate's threads bind for themselves, later; that they can is found out now.
     drop(bind(settings.gate.listen)?);
@@ -101,6 +102,9 @@ pub async fn serve(state: &StateDir, clock: Arc<dyn Clock>) -> Result<Server, Se
         &certificate,
         &clock,
     )?;
+    if let Some(socket) = metrics_socket {
+        server.spawn_metrics(socket, &clock);
+    }
     server.spawn_jobs(own, state.clone());
     Ok(server)
 }
@@ -395,6 +399,19 @@ impl Server {
             ended("admin", serve_unix(admin_socket, api, api_serving).await);
         });
         Ok(())
+    }
+
+    fn spawn_metrics(&mut self, socket: TcpListener, clock: &Arc<dyn Clock>) {
+        let sources = metrics::sources(self.authority.clone(), self.gate.counters());
+        let serving = Serving {
+            limits: self.settings.status_limits.clone(),
+            clock: Arc::clone(clock),
+            shutdown: self.shutdown.clone(),
+        };
+        self.tasks.spawn(async move {
+            let router = crate::metrics::router(sources);
+            ended("metrics", serve_plain(socket, router, serving).await);
+        });
     }
 
     fn spawn_jobs(&mut self, mut own: OwnCertificate, state: StateDir) {

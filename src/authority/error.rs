@@ -3,6 +3,7 @@
 use portcullis_ca::{certificate::Refused, csr::RequestError, key::SignerError};
 
 use super::ca_key::CaKeyError;
+use super::tally::FAILURES;
 use crate::{
     domain::{
         authorization::WrongState, enrolment::EnrolmentEnded, issuer::WrongIssuerState,
@@ -83,6 +84,7 @@ impl From<StoreError> for AuthorityError {
             StoreError::KeyBlocked => Self::KeyBlocked,
             error @ (StoreError::Damaged(_) | StoreError::Unavailable(_)) => {
                 tracing::error!(%error, "the store failed");
+                FAILURES.add("store", 1);
                 Self::Internal(error.to_string())
             }
         }
@@ -104,6 +106,7 @@ impl From<RequestError> for AuthorityError {
 impl From<SignerError> for AuthorityError {
     fn from(error: SignerError) -> Self {
         tracing::error!(alarm = "key", %error, "a signature could not be made");
+        FAILURES.add("signer", 1);
         Self::NotSigned(error)
     }
 }
@@ -128,6 +131,7 @@ impl From<WrongIssuerState> for AuthorityError {
 
 impl From<Refused> for AuthorityError {
     fn from(refused: Refused) -> Self {
+        FAILURES.add("lint", 1);
         tracing::error!(alarm = "lint", %refused, "the linter refused what was about to be signed");
         Self::Refused(refused)
     }

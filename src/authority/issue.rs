@@ -154,7 +154,14 @@ impl Authority {
         let validity = (record.not_before, record.not_after);
         self.store().record_certificate(record, audit).await?;
         *self.inner.own_certificate.lock() = Some(validity);
+        self.inner.tally.issued.add("server", 1);
         Ok(OwnCertificate { chain, renew_at })
+    }
+
+    /// The last moment of this process's own certificate; nothing before it has one.
+    #[must_use]
+    pub fn own_certificate_ends(&self) -> Option<Timestamp> {
+        self.inner.own_certificate.lock().map(|(_, ends)| ends)
     }
 
     /// A certificate's chain as PEM, the leaf first, up to the roots and without them (RFC 8555 section 9.1).

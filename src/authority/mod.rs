@@ -46,6 +46,7 @@ mod reconcile;
 mod revoke;
 mod secrets;
 pub mod standing;
+mod tally;
 
 pub use account::NewAccount;
 pub use api_key::{MintApiKey, MintedApiKey};
@@ -66,6 +67,7 @@ pub use reconcile::{FoundList, Known, Missing, missing, reconcile};
 pub use revoke::{Revoked, Unseen};
 pub use secrets::Secrets;
 pub use standing::Standing;
+pub use tally::TallyReading;
 
 /// What an authority is made of; `app` reads it from the configuration and the state directory.
 pub struct Parts {
@@ -113,6 +115,8 @@ struct Inner {
     responders: ocsp::Responders,
     /// The validity of this process's own certificate.
     own_certificate: parking_lot::Mutex<Option<(Timestamp, Timestamp)>>,
+    /// What was done since the start.
+    tally: tally::Tally,
     /// What the doctor found last.
     report: ArcSwapOption<Report>,
     /// What publishing them needs.
@@ -136,6 +140,7 @@ impl Authority {
                 lists: ArcSwap::default(),
                 responders: ocsp::Responders::default(),
                 own_certificate: parking_lot::Mutex::default(),
+                tally: tally::Tally::default(),
                 report: ArcSwapOption::default(),
                 publisher: list::Publisher::new()?,
                 list_due: tokio::sync::Notify::new(),

@@ -126,13 +126,19 @@ impl ActiveResponder {
 impl Authority {
     /// Answers an OCSP request. Revocations that were committed before the call are in the answer.
     pub async fn answer_ocsp(&self, request: &[u8]) -> OcspAnswer {
-        match self.signed_answer(request).await {
+        let answer = match self.signed_answer(request).await {
             Ok(answer) => answer,
             Err(status) => OcspAnswer {
                 der: status.to_der().into(),
                 kind: OcspAnswerKind::Refusal(status),
             },
-        }
+        };
+        let what = match answer.kind {
+            OcspAnswerKind::ForAll { .. } | OcspAnswerKind::ForOne => "signed",
+            OcspAnswerKind::Refusal(status) => status.name(),
+        };
+        self.inner.tally.ocsp.add(what, 1);
+        answer
     }
 
     async fn signed_answer(&self, request: &[u8]) -> Result<OcspAnswer, ResponseStatus> {
@@ -334,6 +340,10 @@ impl Authority {
             revocation: None,
         };
         self.store().record_certificate(record, audit).await?;
+        self.inner
+            .tally
+            .issued
+            .add(ProfileKind::OcspResponder.name(), 1);
         tracing::info!(issuer = %issuer.name(), %serial, "an OCSP responder got its certificate");
         Ok(ActiveResponder {
             responder,

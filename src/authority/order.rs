@@ -183,7 +183,10 @@ impl Authority {
             certificate: record,
             now,
         };
-        Ok(self.store().complete_order(complete, audit).await?)
+        let profile = complete.certificate.profile.to_string();
+        let order = self.store().complete_order(complete, audit).await?;
+        self.inner.tally.issued.add(profile, 1);
+        Ok(order)
     }
 
     /// Whether the profile and the issuer of today would certify the names: better told now than when the names are

@@ -324,6 +324,8 @@ impl Stage {
                 &format!("listen = \"{address}\""),
             );
         }
+        // Nobody measures a demo.
+        text = text.replace("# listen = \"127.0.0.1:8446\"", "listen = \"\"");
         fs::write(&file, text).map_err(Failure::new)?;
         let policy = SAMPLE_POLICY.replace("127.0.0.1:9000", &self.upstream.to_string());
         fs::write(state.join("policy.toml"), policy).map_err(Failure::new)

@@ -29,6 +29,7 @@ pub mod profile;
 pub mod request_path;
 pub mod route;
 pub mod scope;
+pub mod size;
 pub mod text;
 
 pub use api_key::{ApiKey, ApiKeyDigest, ApiKeyId, ApiKeyKind, ApiKeyToken, Pepper, ServerRoot};

@@ -1,11 +1,12 @@
 //! The gate's part of the configuration: as the file writes it, and as it was checked.
 
-use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
+use super::decisions::DecisionSettings;
 use crate::{
-    domain::principal::TrustDomain,
+    domain::{duration::WrittenDuration, principal::TrustDomain, size::WrittenSize},
     listen::{Limits, LimitsConfig},
 };
 
@@ -24,6 +25,8 @@ pub struct GateSettings {
     pub realm: String,
     /// What it grants to upstreams.
     pub upstream: UpstreamSettings,
+    /// Where its decisions are logged; nothing where they are not.
+    pub decisions: Option<DecisionSettings>,
 }
 
 /// What the gate grants to upstreams.
@@ -64,6 +67,33 @@ pub struct GateConfig {
     pub limits: LimitsConfig,
     /// What it grants to upstreams.
     pub upstream: UpstreamConfig,
+    /// The log of its decisions.
+    pub decisions: DecisionsConfig,
+}
+
+/// The part of it about the log of decisions.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DecisionsConfig {
+    /// The file; relative to the state directory. Empty: decisions are not logged.
+    pub file: PathBuf,
+    /// From how much on it is put aside.
+    pub max_size: WrittenSize,
+    /// How many that were put aside are kept.
+    pub keep: u32,
+    /// How often it is synced.
+    pub sync: WrittenDuration,
+}
+
+impl Default for DecisionsConfig {
+    fn default() -> Self {
+        Self {
+            file: PathBuf::from("decisions.log"),
+            max_size: WrittenSize(64 << 20),
+            keep: 8,
+            sync: WrittenDuration(Duration::from_secs(5)),
+        }
+    }
 }
 
 /// The part of it about upstreams.
@@ -88,6 +118,7 @@ impl Default for GateConfig {
             realm: "portcullis".to_owned(),
             limits: LimitsConfig::default(),
             upstream: UpstreamConfig::default(),
+            decisions: DecisionsConfig::default(),
         }
     }
 }
@@ -172,7 +203,45 @@ impl GateConfig {
                 idle_timeout: seconds("idle_seconds", self.upstream.idle_seconds)?,
                 idle_connections: self.upstream.idle_connections,
             },
+            decisions: self.decisions.checked()?,
         })
+    }
+}
+
+impl DecisionsConfig {
+    fn checked(&self) -> Result<Option<DecisionSettings>, InvalidGateConfig> {
+        let invalid = |field: &str, problem: String| InvalidGateConfig {
+            field: format!("decisions.{field}"),
+            problem,
+        };
+        if self.file.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        if self.max_size < WrittenSize(64 << 10) {
+            return Err(invalid(
+                "max_size",
+                format!("is {}; it may be from 64KiB on", self.max_size),
+            ));
+        }
+        if self.keep > 1000 {
+            return Err(invalid(
+                "keep",
+                format!("is {}; it may be from 0 to 1000", self.keep),
+            ));
+        }
+        let WrittenDuration(sync) = self.sync;
+        if sync < Duration::from_secs(1) || sync > Duration::from_secs(3600) {
+            return Err(invalid(
+                "sync",
+                format!("is {}; it may be from 1s to 1h", self.sync),
+            ));
+        }
+        Ok(Some(DecisionSettings {
+            file: self.file.clone(),
+            max_size: self.max_size.0,
+            keep: self.keep,
+            sync,
+        }))
     }
 }
 
@@ -214,6 +283,14 @@ mod tests {
             (
                 "[upstream]\nhead_seconds = 0",
                 "`upstream.head_seconds` is 0; it may be from 1 to 86400",
+            ),
+            (
+                "[decisions]\nmax_size = \"1KiB\"",
+                "`decisions.max_size` is 1KiB; it may be from 64KiB on",
+            ),
+            (
+                "[decisions]\nsync = \"2h\"",
+                "`decisions.sync` is 2h; it may be from 1s to 1h",
             ),
         ];
         for (text, expected) in cases {

@@ -18,6 +18,8 @@ mod api_key;
 mod body;
 pub mod config;
 mod connection;
+mod counters;
+mod decisions;
 mod forward;
 pub mod identity_headers;
 mod in_flight;
@@ -32,6 +34,10 @@ mod validate;
 mod watch;
 mod worker;
 
-pub use config::{GateConfig, GateSettings, InvalidGateConfig, UpstreamConfig, UpstreamSettings};
+pub use config::{
+    DecisionsConfig, GateConfig, GateSettings, InvalidGateConfig, UpstreamConfig, UpstreamSettings,
+};
+pub use counters::GateCounters;
+pub use decisions::{DecisionCounts, DecisionSettings, WRITE_EVERY};
 pub use problem::TYPE_PREFIX;
 pub use start::{Gate, GateAnchors, GateHandle, GateParts, GateStartError};

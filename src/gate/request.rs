@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, net::IpAddr, sync::Arc};
 
-use http::{HeaderValue, Request, Response, request::Parts};
+use http::{HeaderValue, Request, Response, Uri, request::Parts};
 use hyper::body::Incoming;
 
 use super::{
@@ -10,6 +10,7 @@ use super::{
     api_key,
     body::ResponseBody,
     connection::{Connection, Loss},
+    decisions::{Outcome, Permitted, Record, Refused},
     forward::Inbound,
     identity_headers::REQUEST_ID,
     in_flight::{InFlight, UnderWay},
@@ -19,9 +20,9 @@ use super::{
 use crate::domain::{
     Timestamp,
     api_key::ApiKey,
-    credential::{ApiKeyCredential, Presented},
+    credential::{ApiKeyCredential, CertificateCredential, Presented},
     denial::Denial,
-    permit::{Permit, decide},
+    permit::decide,
     request_path::NormalisedPath,
     route::{AuthMethod, Target},
 };
@@ -50,17 +51,43 @@ pub(super) async fn answer(
         Err(denial) => {
             let response = problem::denied(&denial, &worker.realm, &request_id, &parts);
             log_denial(&worker, &connection, &parts, &denial, &request_id, now);
+            worker.counters.denied(&denial);
             if denial.reason().closes_connection() {
                 connection.switch().close();
+            }
+            if let Some(decisions) = &worker.decisions {
+                decisions.log(Record {
+                    at: now,
+                    request_id,
+                    peer: connection.peer(),
+                    method: parts.method,
+                    outcome: Outcome::Refused(Box::new(refused(
+                        &worker,
+                        &connection,
+                        &parts.uri,
+                        denial,
+                    ))),
+                });
             }
             return Ok(response);
         }
     };
     let Decision {
-        permit,
-        path,
+        permitted,
         in_flight,
     } = decision;
+    worker.counters.permitted();
+    if let Some(decisions) = &worker.decisions {
+        // Before anything is forwarded: what an upstream has seen is on its way to the log.
+        decisions.log(Record {
+            at: now,
+            request_id: request_id.clone(),
+            peer: connection.peer(),
+            method: parts.method.clone(),
+            outcome: Outcome::Permitted(Arc::clone(&permitted)),
+        });
+    }
+    let Permitted { permit, path } = &*permitted;
     if let Some(until) = permit.valid_until() {
         worker.registry.appoint(until, connection.id());
     }
@@ -69,14 +96,14 @@ pub(super) async fn answer(
     let inbound = Inbound {
         parts,
         body,
-        path: &path,
+        path,
         connection: &connection,
         request_id: &request_id,
     };
     let answered = tokio::select! {
         biased;
         () = poll_fn(|context| under_way.poll_cut(context)) => return Err(Cut),
-        answered = worker.upstreams.forward(&permit, inbound) => answered,
+        answered = worker.upstreams.forward(permit, inbound) => answered,
     };
     let (mut response, failure) = match answered {
         Ok(response) => (
@@ -114,8 +141,7 @@ pub(super) async fn answer(
 
 /// A request that may pass, and what that was decided by.
 struct Decision {
-    permit: Permit,
-    path: NormalisedPath,
+    permitted: Arc<Permitted>,
     in_flight: InFlight,
 }
 
@@ -167,14 +193,32 @@ fn decide_on(
     let state = |principal: &_| standing.principal_state(principal);
     let permit = decide(&presented, &target, policy, &state, epoch, now)?;
     Ok(Decision {
-        permit,
-        path,
+        permitted: Arc::new(Permitted { permit, path }),
         in_flight: InFlight::new(presented, key, target),
     })
 }
 
 fn peer_address(connection: &Connection) -> IpAddr {
     connection.peer().ip().to_canonical()
+}
+
+/// What the log of decisions is told of a denial.
+fn refused(worker: &Worker, connection: &Connection, uri: &Uri, denial: Denial) -> Refused {
+    let proven = proven(connection);
+    Refused {
+        denial,
+        path: uri.path().to_owned(),
+        principal: proven.map(|credential| credential.principal.clone()),
+        serial: proven.map(|credential| credential.serial),
+        epoch: worker.trust.standing().epoch(),
+    }
+}
+
+fn proven(connection: &Connection) -> Option<&CertificateCredential> {
+    match connection.certificate() {
+        PeerCertificate::Proven(proven) => Some(&proven.credential),
+        PeerCertificate::None | PeerCertificate::Unproven(_) | PeerCertificate::Refused(_) => None,
+    }
 }
 
 fn log_denial(
@@ -185,10 +229,7 @@ fn log_denial(
     request_id: &HeaderValue,
     now: Timestamp,
 ) {
-    let proven = match connection.certificate() {
-        PeerCertificate::Proven(proven) => Some(&proven.credential),
-        PeerCertificate::None | PeerCertificate::Unproven(_) | PeerCertificate::Refused(_) => None,
-    };
+    let proven = proven(connection);
     let principal = denial
         .principal()
         .or_else(|| proven.map(|credential| &credential.principal));

@@ -1,6 +1,6 @@
 //! Starting and ending a gate.
 
-use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread};
+use std::{io, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, thread};
 
 use portcullis_ca::chain::{Anchors, Requirements};
 use tokio::{runtime, sync::Semaphore};
@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     admit::{StandingStatus, Trust},
     config::GateSettings,
+    counters::{Counters, GateCounters},
+    decisions::DecisionLog,
     forward::Upstreams,
     registry::Registry,
     request_id::RequestIds,
@@ -61,9 +63,10 @@ impl GateAnchors {
 pub struct GateHandle {
     address: SocketAddr,
     paths: Arc<VerifiedPaths>,
-    registries: Vec<Arc<Registry>>,
+    counters: GateCounters,
     shutdown: CancellationToken,
     threads: Vec<thread::JoinHandle<()>>,
+    decisions: Option<DecisionLog>,
 }
 
 /// How many verified paths are remembered, in all.
@@ -100,12 +103,25 @@ impl Gate {
             .first()
             .ok_or_else(|| io::Error::other("no socket"))?
             .local_addr()?;
+        let (decisions, log) = match settings.decisions.clone() {
+            None => (None, None),
+            Some(decisions) => {
+                let file = decisions.file.clone();
+                let (decisions, log) = DecisionLog::start(decisions, Arc::clone(&parts.clock))
+                    .map_err(|error| GateStartError::Decisions { file, error })?;
+                (Some(decisions), Some(log))
+            }
+        };
         let mut handle = GateHandle {
             address,
             paths,
-            registries: Vec::new(),
+            counters: GateCounters {
+                threads: Vec::new(),
+                decisions: log.as_ref().map(DecisionLog::counts),
+            },
             shutdown: CancellationToken::new(),
             threads: Vec::new(),
+            decisions: log,
         };
         let slots = Arc::new(Semaphore::new(
             settings.limits.connections.min(Semaphore::MAX_PERMITS),
@@ -115,6 +131,7 @@ impl Gate {
                 .enable_all()
                 .build()?;
             let registry = Arc::new(Registry::default());
+            let counters = Arc::new(Counters::default());
             let worker = {
                 // Some of a worker's parts want to be made where they run.
                 let _inside = runtime.enter();
@@ -128,6 +145,8 @@ impl Gate {
                     registry: Arc::clone(&registry),
                     request_ids: RequestIds::new()
                         .map_err(|_| io::Error::other("the system's random generator failed"))?,
+                    counters: Arc::clone(&counters),
+                    decisions: decisions.clone(),
                     acceptor: acceptor.clone(),
                     slots: Arc::clone(&slots),
                     shutdown: handle.shutdown.clone(),
@@ -140,7 +159,7 @@ impl Gate {
                         tracing::error!(%error, "a thread of the gate ended");
                     }
                 })?;
-            handle.registries.push(registry);
+            handle.counters.threads.push((registry, counters));
             handle.threads.push(thread);
         }
         tracing::info!(%address, threads = handle.threads.len(), "the gate is up");
@@ -164,7 +183,13 @@ impl GateHandle {
     /// How many admitted connections it has.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.registries.iter().map(|registry| registry.len()).sum()
+        self.counters.connections()
+    }
+
+    /// What it counts, to be read while it runs.
+    #[must_use]
+    pub fn counters(&self) -> GateCounters {
+        self.counters.clone()
     }
 
     /// What changes the anchors that it trusts while it runs.
@@ -184,6 +209,9 @@ impl GateHandle {
                 tracing::error!("a thread of the gate panicked");
             }
         }
+        if let Some(log) = &mut self.decisions {
+            log.join();
+        }
     }
 }
 
@@ -202,6 +230,17 @@ pub enum GateStartError {
     /// The TLS provider failed.
     #[error("the TLS provider failed: {0}")]
     Tls(#[from] rustls::Error),
+    /// The log of decisions can't be opened.
+    #[error(
+        "{}: the log of decisions can't be opened: {error}; choose another place with gate.decisions.file, or none (\"\")",
+        file.display()
+    )]
+    Decisions {
+        /// Where it was to be.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// The system refused a thread or a runtime.
     #[error("the system refused what the gate needs: {0}")]
     System(#[from] io::Error),

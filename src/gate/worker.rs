@@ -22,6 +22,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     admit::Trust,
     connection::Connection,
+    counters::Counters,
+    decisions::Decisions,
     forward::Upstreams,
     registry::{Registered, Registry},
     request::answer,
@@ -45,6 +47,8 @@ pub(super) struct Worker {
     pub(super) upstreams: Upstreams,
     pub(super) registry: Arc<Registry>,
     pub(super) request_ids: RequestIds,
+    pub(super) counters: Arc<Counters>,
+    pub(super) decisions: Option<Decisions>,
     pub(super) acceptor: TlsAcceptor,
     /// Shared by all threads.
     pub(super) slots: Arc<Semaphore>,

@@ -5,9 +5,10 @@ use std::{path::Path, sync::Arc};
 use portcullis::{
     app::{Init, StateDir, StoredKeys, init},
     authority::{
-        Authority, DoctorSettings, ListSchedule, OcspSchedule, Parts, Profiles, Secrets, Standing,
+        Authority, CaKeys, DoctorSettings, ListSchedule, OcspSchedule, Parts, Profiles, Secrets,
+        Standing,
     },
-    domain::{Clock, policy::PolicyContext},
+    domain::{Clock, Timestamp, policy::PolicyContext},
     store::sqlite::SqliteStore,
 };
 use portcullis_ca::key::KeyAlgorithm;
@@ -23,6 +24,13 @@ pub async fn start(directory: &Path, clock: Arc<dyn Clock>) -> Authority {
 /// The same with profiles of the test's own.
 pub async fn start_with(directory: &Path, clock: Arc<dyn Clock>, profiles: Profiles) -> Authority {
     let state = StateDir::new(directory.join("state"));
+    found(&state, clock.now()).await;
+    let keys = StoredKeys::new(state.clone(), None);
+    open_with(&state, clock, profiles, Arc::new(keys)).await
+}
+
+/// Makes a new authority in a state directory.
+pub async fn found(state: &StateDir, now: Timestamp) {
     let wanted = Init {
         trust_domain: "acme.test".parse().unwrap(),
         key_algorithm: KeyAlgorithm::P256,
@@ -30,16 +38,26 @@ pub async fn start_with(directory: &Path, clock: Arc<dyn Clock>, profiles: Profi
         token: None,
         public_url: PUBLIC_URL.to_owned(),
     };
-    init(&state, &wanted, clock.now()).await.unwrap();
-    open(&state, clock, profiles).await
+    init(state, &wanted, now).await.unwrap();
 }
 
 /// Starts the authority of a state directory.
 pub async fn open(state: &StateDir, clock: Arc<dyn Clock>, profiles: Profiles) -> Authority {
+    let keys = StoredKeys::new(state.clone(), None);
+    open_with(state, clock, profiles, Arc::new(keys)).await
+}
+
+/// The same with a keeper of keys of the test's own.
+pub async fn open_with(
+    state: &StateDir,
+    clock: Arc<dyn Clock>,
+    profiles: Profiles,
+    ca_keys: Arc<dyn CaKeys>,
+) -> Authority {
     let parts = Parts {
         store: Arc::new(SqliteStore::open(&state.file("portcullis.db")).unwrap()),
         clock,
-        ca_keys: Arc::new(StoredKeys::new(state.clone(), None)),
+        ca_keys,
         public_url: PUBLIC_URL.to_owned(),
         profiles,
         list_schedule: ListSchedule::default(),

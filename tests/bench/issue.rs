@@ -367,7 +367,7 @@ impl Server {
             .status()
             .expect("portcullis runs");
         assert!(made.success());
-        let config = "[server]\nlisten = \"127.0.0.1:18444\"\n[status]\nlisten = \"127.0.0.1:18445\"\n[gate]\nlisten = \"127.0.0.1:18443\"\n";
+        let config = "[server]\nlisten = \"127.0.0.1:18444\"\n[status]\nlisten = \"127.0.0.1:18445\"\n[gate]\nlisten = \"127.0.0.1:18443\"\n[metrics]\nlisten = \"\"\n";
         fs::write(dir.path().join("state/portcullis.toml"), config).expect("written");
         let mut child = Self::portcullis(dir.path(), &["serve", "--log", "warn"])
             .stdout(Stdio::piped())

@@ -109,6 +109,7 @@ impl Stage {
             trust_domain: "home.example".parse().unwrap(),
             realm: "home".to_owned(),
             upstream: UpstreamSettings::default(),
+            decisions: None,
         };
         let parts = GateParts {
             certificate: Arc::new(

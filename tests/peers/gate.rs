@@ -8,7 +8,7 @@ use super::{
 };
 use crate::support::Server;
 
-const PATH: &str = "/v1/devices/fra/sensor-42/telemetry";
+pub const PATH: &str = "/v1/devices/fra/sensor-42/telemetry";
 
 #[test]
 fn curl_calls_through_the_gate_with_its_certificate() {
@@ -67,10 +67,14 @@ fn curl_calls_with_an_api_key_of_the_same_principal() {
 }
 
 fn server() -> Server {
+    Server::builder().policy(&policy()).start()
+}
+
+/// A policy with one route, to an upstream that is up.
+pub fn policy() -> String {
     let upstream = upstream::start();
-    Server::builder()
-        .policy(&format!(
-            r#"
+    format!(
+        r#"
             [[role]]
             name = "sensor"
             allow = ["telemetry:write@devices/{{self}}/**"]
@@ -87,12 +91,11 @@ fn server() -> Server {
             scope = "telemetry:write@devices/{{device...}}"
             upstream = "http://{upstream}"
             "#
-        ))
-        .start()
+    )
 }
 
 /// A POST that prints the body, and then the status code on a line of its own.
-fn curl(server: &Server, version: &str, path: &str) -> Option<Command> {
+pub fn curl(server: &Server, version: &str, path: &str) -> Option<Command> {
     let mut curl = program("curl")?;
     curl.args(["--silent", "--show-error", "--max-time", "30", version])
         .args(["--write-out", "\n%{http_code}", "--data", "21.5"])
@@ -105,7 +108,8 @@ fn curl(server: &Server, version: &str, path: &str) -> Option<Command> {
     Some(curl)
 }
 
-fn with_certificate<'a>(curl: &'a mut Command, device: &Path) -> &'a mut Command {
+/// The same with a device's certificate.
+pub fn with_certificate<'a>(curl: &'a mut Command, device: &Path) -> &'a mut Command {
     curl.arg("--cert")
         .arg(device.join("current/cert.pem"))
         .arg("--key")

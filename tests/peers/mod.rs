@@ -2,6 +2,7 @@
 
 mod acme_client;
 mod agent;
+mod decisions;
 mod dns;
 mod external_account;
 mod gate;

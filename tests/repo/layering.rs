@@ -27,6 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("gate", &["listen", "authority", "store", "domain"]),
     ("status", &["listen", "authority", "store", "domain"]),
+    ("metrics", &["authority", "domain"]),
     (
         "app",
         &[
@@ -36,6 +37,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "domain",
             "gate",
             "listen",
+            "metrics",
             "status",
             "store",
             "token",
@@ -102,6 +104,7 @@ const OUTSIDE: &[&str] = &[
     "api",
     "gate",
     "status",
+    "metrics",
     "token",
     "app",
     "cli",

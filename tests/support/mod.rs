@@ -33,6 +33,7 @@ pub struct Builder {
     init_environment: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
+    has_metrics: bool,
 }
 
 impl Builder {
@@ -74,12 +75,18 @@ impl Builder {
         self
     }
 
+    /// Serves no metrics.
+    pub fn without_metrics(mut self) -> Self {
+        self.has_metrics = false;
+        self
+    }
+
     /// Makes an authority, starts it, and waits until it is ready.
     pub fn start(self) -> Server {
         let dir = tempfile::tempdir().expect("a directory");
         let state = dir.path().join("state");
         let ports = free_ports();
-        let [server, status, gate] = ports;
+        let [server, status, gate, metrics] = ports;
         let init = Command::new(PORTCULLIS)
             .arg("--dir")
             .arg(&state)
@@ -107,9 +114,14 @@ impl Builder {
             .filter(|line| line.starts_with("passphrase_"))
             .map(|line| format!("[ca]\n{line}\n"))
             .collect();
+        let metrics = if self.has_metrics {
+            metrics.to_string()
+        } else {
+            String::new()
+        };
         // Sections that the test adds to go last, so that it may go on with one of these.
         let config = format!(
-            "{}\n{passphrase}{token}[server]\nlisten = \"{server}\"\n[status]\nlisten = \"{status}\"\n[gate]\nlisten = \"{gate}\"\n{}",
+            "{}\n{passphrase}{token}[server]\nlisten = \"{server}\"\n[status]\nlisten = \"{status}\"\n[metrics]\nlisten = \"{metrics}\"\n[gate]\nlisten = \"{gate}\"\n{}",
             kept.join("\n"),
             self.config
         );
@@ -130,8 +142,8 @@ impl Builder {
     }
 }
 
-fn free_ports() -> [SocketAddr; 3] {
-    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+fn free_ports() -> [SocketAddr; 4] {
+    let listeners = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
     listeners.map(|listener| listener.local_addr().expect("its address"))
 }
 
@@ -139,7 +151,7 @@ fn free_ports() -> [SocketAddr; 3] {
 pub struct Server {
     dir: TempDir,
     state: PathBuf,
-    ports: [SocketAddr; 3],
+    ports: [SocketAddr; 4],
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
     child: Option<Child>,
@@ -160,6 +172,7 @@ impl Server {
             init_environment: Vec::new(),
             environment: Vec::new(),
             arguments: Vec::new(),
+            has_metrics: true,
         }
     }
 
@@ -275,6 +288,11 @@ impl Server {
     /// Where lists are served.
     pub fn status_url(&self) -> String {
         format!("http://{}", self.ports[1])
+    }
+
+    /// Where metrics are served.
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.ports[3]
     }
 
     /// Where the gate listens.
