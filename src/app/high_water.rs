@@ -128,7 +128,10 @@ pub(super) async fn keep_high_water(authority: &Authority, path: &Path) {
     loop {
         let outcome = step(authority, path, &mut written).await;
         let pause = match outcome {
-            Ok(()) => STEP,
+            Ok(()) => {
+                authority.mark_was_kept();
+                STEP
+            }
             Err(error) => {
                 tracing::error!(alarm = "high-water", %error, "the high-water mark could not be kept: a database that is rolled back now would not be noticed");
                 AFTER_A_FAILURE

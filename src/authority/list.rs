@@ -61,6 +61,8 @@ pub struct CurrentList {
     pub this_update: Timestamp,
     /// When the next one will be there at the latest.
     pub next_update: Timestamp,
+    /// How many entries it has; not known of a list that another process made.
+    pub entries: Option<usize>,
     /// The list, ready to be sent.
     pub der: Bytes,
 }
@@ -88,6 +90,7 @@ impl CurrentList {
             number,
             this_update,
             next_update,
+            entries: None,
             der: stored.der.into(),
         }
     }

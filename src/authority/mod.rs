@@ -115,6 +115,8 @@ struct Inner {
     responders: ocsp::Responders,
     /// The validity of this process's own certificate.
     own_certificate: parking_lot::Mutex<Option<(Timestamp, Timestamp)>>,
+    /// When the high-water mark was last kept.
+    mark_kept: parking_lot::Mutex<Option<Timestamp>>,
     /// What was done since the start.
     tally: tally::Tally,
     /// What the doctor found last.
@@ -140,6 +142,7 @@ impl Authority {
                 lists: ArcSwap::default(),
                 responders: ocsp::Responders::default(),
                 own_certificate: parking_lot::Mutex::default(),
+                mark_kept: parking_lot::Mutex::default(),
                 tally: tally::Tally::default(),
                 report: ArcSwapOption::default(),
                 publisher: list::Publisher::new()?,

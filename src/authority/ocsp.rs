@@ -22,7 +22,10 @@ use portcullis_ca::{
 use serde_json::json;
 
 use super::{Authority, AuthorityError, Issuer};
-use crate::domain::{Timestamp, audit::Actor, certificate::CertificateRecord, issuer::IssuerState};
+use crate::{
+    domain::{Timestamp, audit::Actor, certificate::CertificateRecord, issuer::IssuerState},
+    store::CertificateStatusAnswer,
+};
 
 /// How long a responder's certificate is valid: many times an answer's life, and short, for nobody asks whether it is
 /// revoked (RFC 6960 section 4.2.2.2.1).
@@ -220,16 +223,14 @@ impl Authority {
         let Some(serial) = cert_id.serial() else {
             return Ok(CertStatus::Unknown);
         };
-        let record = self.store().certificate(serial).await?;
-        Ok(match record {
-            Some(record) if record.issuer == issuer.id() => match record.revocation {
-                Some(revocation) => CertStatus::Revoked {
-                    at: revocation.at.unix_seconds(),
-                    reason: revocation.reason,
-                },
-                None => CertStatus::Good,
+        let status = self.store().certificate_status(issuer.id(), serial).await?;
+        Ok(match status {
+            CertificateStatusAnswer::Unknown => CertStatus::Unknown,
+            CertificateStatusAnswer::Good => CertStatus::Good,
+            CertificateStatusAnswer::Revoked { at, reason } => CertStatus::Revoked {
+                at: at.unix_seconds(),
+                reason,
             },
-            Some(_) | None => CertStatus::Unknown,
         })
     }
 

@@ -209,7 +209,10 @@ impl Authority {
                 reason: step.reason,
                 at: authority.now(),
             };
+            let reason = revoke.reason.name();
             let outcome = authority.store().revoke_certificates(revoke, audit).await?;
+            let count = outcome.revoked().count() as u64;
+            authority.inner.tally.revoked.add(reason, count);
             let revoked = Revoked {
                 epoch: outcome.epoch(),
                 serials: outcome.revoked().map(|(_, serial)| serial).collect(),

@@ -47,7 +47,7 @@ fn gauges(
     let until = |moment: Timestamp| seconds(moment) - seconds(now);
     let named = |name: &str| vec![("issuer", name.to_owned())];
 
-    let (mut number, mut age, mut next) = (vec![], vec![], vec![]);
+    let (mut number, mut age, mut next, mut entries) = (vec![], vec![], vec![], vec![]);
     for list in authority.lists().iter() {
         let Some(issuer) = issuers.by_id(&list.issuer) else {
             continue;
@@ -59,7 +59,10 @@ fn gauges(
             i64::try_from(list.number).unwrap_or(i64::MAX),
         ));
         age.push((labels.clone(), -until(list.this_update)));
-        next.push((labels, until(list.next_update)));
+        next.push((labels.clone(), until(list.next_update)));
+        if let Some(count) = list.entries {
+            entries.push((labels, i64::try_from(count).unwrap_or(i64::MAX)));
+        }
     }
     let ca = issuers
         .standing()
@@ -107,6 +110,11 @@ fn gauges(
             "list_next_update_seconds",
             "Seconds to the list's nextUpdate; negative once it is stale",
             next,
+        ),
+        (
+            "list_entries",
+            "Entries on the list; missing until this process has made one",
+            entries,
         ),
         (
             "ca_certificate_expiry_seconds",

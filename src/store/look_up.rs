@@ -220,8 +220,15 @@ pub trait Standings: Send + Sync {
 
 /// What the doctor wants to know.
 pub trait Health: Send + Sync {
-    /// The store's state, at little cost.
-    fn health(&self) -> Answer<'_, StoreHealth>;
+    /// The store's state, at little cost. `not_leaves` are the profiles by which CAs and responders are made.
+    fn health(&self, not_leaves: Vec<String>) -> Answer<'_, StoreHealth>;
+}
+
+/// How the audit trail is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrailHealth {
+    /// When the oldest entry was written that no checkpoint stands for yet; nothing when all are signed.
+    pub oldest_unsigned: Option<Timestamp>,
 }
 
 /// The store's state.
@@ -231,6 +238,8 @@ pub struct StoreHealth {
     pub certificates: u64,
     /// When the newest audit entry was written.
     pub newest_record: Option<Timestamp>,
+    /// How the audit trail is.
+    pub trail: TrailHealth,
     /// For each issuer among the newest 1,000 certificates, how many of its are leaves.
     pub newest_leaves: Vec<(IssuerKeyId, u64)>,
 }

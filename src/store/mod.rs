@@ -22,7 +22,7 @@ pub use inventory::{
 pub use look_up::{
     Accounts, ApiKeys, AuditQuery, AuditTrail, Authorizations, BundleReadiness, CertificateFilter,
     Certificates, Enrolments, Health, Invitations, Issuers, Lists, Orders, Policies,
-    PolicyRevision, Revocations, Standings, StoreHealth,
+    PolicyRevision, Revocations, Standings, StoreHealth, TrailHealth,
 };
 pub use revocation::{
     CertificateStatusAnswer, LeaseList, ListHead, PublishedList, Revocable, RevocationEvent,

@@ -57,6 +57,8 @@ pub enum Check {
     RootLeaves,
     /// A list was not renewed when it should have been, or is not there.
     List,
+    /// A list can't be made anew, whatever is revoked meanwhile.
+    ListPublishing,
     /// The list of a root whose key is offline ends.
     OfflineList,
     /// An OCSP responder's certificate was not renewed.
@@ -65,6 +67,10 @@ pub enum Check {
     ServerCertificate,
     /// The clock contradicts what was recorded.
     Clock,
+    /// The audit trail was not signed lately.
+    AuditCheckpoint,
+    /// What shows a database that was rolled back is not kept.
+    HighWater,
     /// The store holds more than it was measured with.
     CertificateCount,
     /// The store can't be read.
@@ -73,15 +79,18 @@ pub enum Check {
 
 impl Check {
     /// Every check.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::CaExpiry,
         Self::CaKey,
         Self::RootLeaves,
         Self::List,
+        Self::ListPublishing,
         Self::OfflineList,
         Self::OcspResponder,
         Self::ServerCertificate,
         Self::Clock,
+        Self::AuditCheckpoint,
+        Self::HighWater,
         Self::CertificateCount,
         Self::Store,
     ];
@@ -94,10 +103,13 @@ impl Check {
             Self::CaKey => "ca-key",
             Self::RootLeaves => "root-leaves",
             Self::List => "list",
+            Self::ListPublishing => "list-publishing",
             Self::OfflineList => "offline-list",
             Self::OcspResponder => "ocsp-responder",
             Self::ServerCertificate => "server-certificate",
             Self::Clock => "clock",
+            Self::AuditCheckpoint => "audit-checkpoint",
+            Self::HighWater => "high-water",
             Self::CertificateCount => "certificate-count",
             Self::Store => "store",
         }

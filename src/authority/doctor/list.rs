@@ -60,6 +60,7 @@ pub(super) fn of_issuer(
     issuer: &str,
     is_offline: bool,
     published: &[Published],
+    wanted: u32,
     now: Timestamp,
 ) -> Vec<Finding> {
     let (check, remedy) = if is_offline {
@@ -73,15 +74,14 @@ pub(super) fn of_issuer(
             "the server's log says why it could not be renewed; when that is mended: portcullis crl publish",
         )
     };
-    if published.is_empty() {
-        return vec![Finding::critical(
-            check,
-            issuer,
-            "no list was ever published".to_owned(),
-            remedy,
-        )];
-    }
     let mut findings = Vec::new();
+    let missing = (0..wanted)
+        .filter(|shard| published.iter().all(|list| list.shard != *shard))
+        .count();
+    if missing > 0 {
+        let says = format!("{missing} of its {wanted} lists were never published");
+        findings.push(Finding::critical(check, issuer, says, remedy));
+    }
     for list in published {
         let alarms = if is_offline {
             list.ceremony_alarms()
@@ -98,7 +98,7 @@ pub(super) fn of_issuer(
             findings.push(finding);
         }
     }
-    if findings.is_empty() {
+    if findings.is_empty() && !published.is_empty() {
         let next = published.iter().map(|list| list.next_update).min();
         let left = next.map_or(Duration::ZERO, |next| next.since(now));
         let says = match published.len() {
@@ -108,6 +108,19 @@ pub(super) fn of_issuer(
         findings.push(Finding::ok(check, issuer, says));
     }
     findings
+}
+
+/// A list that can't be made anew: what is revoked meanwhile is on no list.
+pub(super) fn publishing(subject: &str, since: Timestamp, what: &str, now: Timestamp) -> Finding {
+    const GRAVE: Duration = Duration::from_secs(4 * 3600);
+    Finding::by_moment(
+        Check::ListPublishing,
+        subject,
+        now,
+        (since.min(now), since + GRAVE),
+        format!("for {} it can't be made: {what}", about(now.since(since))),
+        "the gate and OCSP know what was revoked; whoever reads lists does not until this is mended",
+    )
 }
 
 #[cfg(test)]
@@ -129,7 +142,7 @@ mod tests {
                     next_update: made + Duration::from_secs(life),
                 };
                 let severity = |at: Duration| {
-                    let findings = of_issuer("ca", is_offline, &[list], made + at);
+                    let findings = of_issuer("ca", is_offline, &[list], 1, made + at);
                     assert_eq!(findings.len(), 1);
                     findings[0].severity
                 };
@@ -177,6 +190,19 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_cannot_be_made_is_told_at_once() {
+        let since = Timestamp::from_unix_seconds(1_800_000_000);
+        for (hours, severity) in [
+            (0, Severity::Warning),
+            (3, Severity::Warning),
+            (4, Severity::Critical),
+        ] {
+            let now = since + Duration::from_secs(3600 * hours);
+            assert_eq!(publishing("ca/0", since, "no", now).severity, severity);
+        }
+    }
+
+    #[test]
     fn the_lists_that_are_not_well_are_named() {
         let now = Timestamp::from_unix_seconds(1_800_000_000);
         let hours = |hours: u64| Duration::from_secs(3600 * hours);
@@ -186,7 +212,7 @@ mod tests {
             next_update: now.earlier_by(hours(age)) + hours(24),
         };
         let subjects = |lists: &[Published]| -> Vec<(String, Severity)> {
-            of_issuer("ca", false, lists, now)
+            of_issuer("ca", false, lists, 2, now)
                 .into_iter()
                 .map(|finding| (finding.subject, finding.severity))
                 .collect()
@@ -202,6 +228,12 @@ mod tests {
             subjects(&[list(0, 1), list(1, 2)]),
             [("ca".to_owned(), Severity::Ok)]
         );
-        assert_eq!(subjects(&[]), [("ca".to_owned(), Severity::Critical)]);
+        for lists in [&[][..], &[list(0, 1)]] {
+            assert_eq!(
+                subjects(lists),
+                [("ca".to_owned(), Severity::Critical)],
+                "a shard without a list"
+            );
+        }
     }
 }

@@ -42,9 +42,18 @@ impl Authority {
         self.examine_issuers(now, &mut findings);
         self.examine_lists(now, &mut findings);
         self.examine_own_certificates(now, &mut findings);
-        match self.store().health().await {
+        let kept = *self.inner.mark_kept.lock();
+        findings.extend(kept.map(|kept| record::high_water(now, kept)));
+        let not_leaves = self
+            .profiles()
+            .iter()
+            .filter(|(_, profile)| !profile.kind.is_named())
+            .map(|(name, _)| name.to_string())
+            .collect();
+        match self.store().health(not_leaves).await {
             Ok(health) => {
                 findings.push(record::clock(now, health.newest_record, self.beginnings()));
+                findings.push(record::checkpoint(now, &health.trail));
                 findings.push(record::certificate_count(
                     health.certificates,
                     self.inner.parts.doctor.certificates,
@@ -75,6 +84,11 @@ impl Authority {
         self.inner.report.load_full()
     }
 
+    /// Says that the high-water mark was kept at this moment: `app` keeps it.
+    pub fn mark_was_kept(&self) {
+        *self.inner.mark_kept.lock() = Some(self.now());
+    }
+
     fn examine_issuers(&self, now: Timestamp, findings: &mut Vec<Finding>) {
         let longest_leaf = self
             .profiles()
@@ -103,7 +117,8 @@ impl Authority {
 
     fn examine_lists(&self, now: Timestamp, findings: &mut Vec<Finding>) {
         let lists = self.lists();
-        for issuer in self.issuers().standing() {
+        let issuers = self.issuers();
+        for issuer in issuers.standing() {
             let published: Vec<_> = lists
                 .iter()
                 .filter(|list| list.issuer == issuer.id())
@@ -113,12 +128,25 @@ impl Authority {
                     next_update: list.next_update,
                 })
                 .collect();
+            // A CA that has just been made gets its lists in a moment.
+            let is_new = now < issuer.record.state_since + Duration::from_secs(120);
+            let wanted = if is_new { 0 } else { issuer.shards() };
             findings.extend(list::of_issuer(
                 issuer.name().as_str(),
                 issuer.record.key == KeyPlace::Offline,
                 &published,
+                wanted,
                 now,
             ));
+        }
+        for fault in self.list_faults() {
+            let issuer = issuers
+                .by_id(&fault.issuer)
+                .filter(|issuer| issuer.signer().is_ok());
+            findings.extend(issuer.map(|issuer| {
+                let subject = format!("{}/{}", issuer.name(), fault.shard);
+                list::publishing(&subject, fault.since, &fault.what, now)
+            }));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::finding::{Check, Finding, about};
-use crate::domain::Timestamp;
+use crate::{domain::Timestamp, store::TrailHealth};
 
 /// The clock is never before what was recorded, nor before what was issued began.
 pub(super) fn clock(
@@ -35,6 +35,44 @@ pub(super) fn clock(
     } else {
         Finding::warning(Check::Clock, "", says, remedy)
     }
+}
+
+/// Checkpoints are signed by a job; without them whoever rewrites the trail, hashes and all, is not found out.
+pub(super) fn checkpoint(now: Timestamp, trail: &TrailHealth) -> Finding {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let Some(since) = trail.oldest_unsigned else {
+        return Finding::ok(
+            Check::AuditCheckpoint,
+            "",
+            "the whole audit trail is signed".to_owned(),
+        );
+    };
+    Finding::by_moment(
+        Check::AuditCheckpoint,
+        "",
+        now,
+        (since + HOUR, since + 24 * HOUR),
+        format!(
+            "entries of the audit trail have not been signed for {}",
+            about(now.since(since))
+        ),
+        "the server's log says why no checkpoint could be made",
+    )
+}
+
+/// The mark that shows a database that was rolled back is written within seconds.
+pub(super) fn high_water(now: Timestamp, kept: Timestamp) -> Finding {
+    Finding::by_moment(
+        Check::HighWater,
+        "",
+        now,
+        (
+            kept + Duration::from_secs(60),
+            kept + Duration::from_secs(600),
+        ),
+        format!("the high-water mark is {} old", about(now.since(kept))),
+        "a database that is rolled back now would not be noticed; the server's log says why it can't be written",
+    )
 }
 
 /// More certificates than the store was measured with.
@@ -79,6 +117,28 @@ mod tests {
             let beginnings = beginning.map(|at| ("a certificate".to_owned(), at));
             let found = clock(now, newest, beginnings.into_iter().collect());
             assert_eq!(found.severity, severity, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_trail_that_is_not_signed_and_a_mark_that_is_not_kept_are_told() {
+        let now = Timestamp::from_unix_seconds(1_800_000_000);
+        let ago = |seconds| now.earlier_by(Duration::from_secs(seconds));
+        for (oldest_unsigned, severity) in [
+            (None, Severity::Ok),
+            (Some(ago(600)), Severity::Ok),
+            (Some(ago(3600)), Severity::Warning),
+            (Some(ago(86_400)), Severity::Critical),
+        ] {
+            let trail = TrailHealth { oldest_unsigned };
+            assert_eq!(checkpoint(now, &trail).severity, severity);
+        }
+        for (kept, severity) in [
+            (ago(0), Severity::Ok),
+            (ago(60), Severity::Warning),
+            (ago(600), Severity::Critical),
+        ] {
+            assert_eq!(high_water(now, kept).severity, severity);
         }
     }
 

@@ -246,6 +246,7 @@ impl Authority {
             number: draft.number,
             this_update: Timestamp::from_unix_seconds(draft.this_update),
             next_update: Timestamp::from_unix_seconds(draft.next_update),
+            entries: Some(draft.entries.len()),
             der: der.into(),
         };
         let entries = draft.entries.len();
