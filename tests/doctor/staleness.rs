@@ -90,8 +90,7 @@ fn a_list_that_cannot_be_renewed_is_told_twice_before_it_is_stale() {
             keys: StoredKeys::new(state.clone(), None),
             is_broken: Arc::clone(&is_broken),
         };
-        let authority =
-            open_with(
+        let authority = open_with(
             &state,
             Arc::clone(&clock) as Arc<dyn Clock>,
             Profiles::default(),
