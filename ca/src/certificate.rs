@@ -17,7 +17,7 @@ use crate::{
     key::{PublicKey, Signer, SignerError},
     lint::{self, Finding},
     name::GeneralName,
-    profile::{NameConstraints, Profile, Subject},
+    profile::{ExtendedKeyUsage, NameConstraints, Profile, Subject},
     serial::Serial,
 };
 
@@ -236,6 +236,8 @@ pub struct IssuerCertificate {
     not_after: i64,
     revocation_list: Option<String>,
     path_length: Option<u32>,
+    /// Nothing where it is good for every purpose.
+    pub(crate) purposes: Option<Vec<ExtendedKeyUsage>>,
     pub(crate) constraints: ReadConstraints,
     for_rcgen: CertificateParams,
 }
@@ -292,6 +294,11 @@ impl IssuerCertificate {
             .ok()
             .flatten()
             .and_then(|extension| extension.value.path_len_constraint);
+        let purposes = match parsed.extended_key_usage() {
+            Ok(None) => None,
+            Ok(Some(usage)) => purposes(usage.value),
+            Err(_) => return Err(lacks("its extended key usage can't be read")),
+        };
         let mut for_rcgen = CertificateParams::default();
         // Replaced by the very octets of `subject` in what is signed.
         for_rcgen.distinguished_name = DistinguishedName::new();
@@ -308,6 +315,7 @@ impl IssuerCertificate {
             not_after: parsed.validity().not_after.timestamp(),
             revocation_list: lint::distribution_point(&parsed.tbs_certificate),
             path_length,
+            purposes,
             constraints,
             for_rcgen,
         })
@@ -349,6 +357,23 @@ impl IssuerCertificate {
         self.path_length
     }
 
+    /// What of a profile's purposes verifiers would not accept below it: where a CA names extended key usages, they are
+    /// taken for the only ones of what it issues (RFC 5280 section 4.2.1.12, as TLS libraries read it).
+    #[must_use]
+    pub fn forbids(&self, profile: &Profile) -> Option<ExtendedKeyUsage> {
+        let purposes = self.purposes.as_ref()?;
+        profile
+            .extended_key_usages
+            .iter()
+            .find(|usage| match usage {
+                ExtendedKeyUsage::ClientAuth | ExtendedKeyUsage::ServerAuth => {
+                    !purposes.contains(usage)
+                }
+                ExtendedKeyUsage::OcspSigning | ExtendedKeyUsage::Other(_) => false,
+            })
+            .cloned()
+    }
+
     /// For which DNS names and addresses it may issue (RFC 5280 section 4.2.1.10).
     #[must_use]
     pub fn name_constraints(&self) -> &NameConstraints {
@@ -376,6 +401,20 @@ impl IssuerCertificate {
     pub(crate) fn for_rcgen<'a>(&'a self, capture: &'a Capture<'a>) -> Issuer<'a, &'a Capture<'a>> {
         Issuer::from_params(&self.for_rcgen, capture)
     }
+}
+
+/// The purposes that TLS asks for, of those that are named; nothing where any is good.
+fn purposes(
+    usage: &x509_parser::extensions::ExtendedKeyUsage<'_>,
+) -> Option<Vec<ExtendedKeyUsage>> {
+    let mut purposes = Vec::new();
+    if usage.client_auth {
+        purposes.push(ExtendedKeyUsage::ClientAuth);
+    }
+    if usage.server_auth {
+        purposes.push(ExtendedKeyUsage::ServerAuth);
+    }
+    (!usage.any).then_some(purposes)
 }
 
 /// Why a certificate can't issue others.

@@ -76,6 +76,29 @@ impl Profiles {
         self.by_name.iter()
     }
 
+    /// Whether verifiers would accept what an issuer is to issue: those profiles that it names, or all that somebody
+    /// enrols for.
+    ///
+    /// # Errors
+    /// `Invalid` with the profile and the extended key usage that the issuer lacks.
+    pub(super) fn check_issuer(&self, issuer: &Issuer) -> Result<(), AuthorityError> {
+        let named = &issuer.record.profiles;
+        let meant = |name: &ProfileName, profile: &Profile| {
+            profile.kind.is_enrolled()
+                && (named.is_empty() || named.iter().any(|it| it == name.as_str()))
+        };
+        for (name, profile) in self.iter().filter(|(name, profile)| meant(name, profile)) {
+            if let Some(usage) = issuer.certificate.forbids(profile) {
+                return Err(AuthorityError::Invalid(format!(
+                    "{} can't issue the profile {name}: its own extended key usages lack {usage}, so that nobody would \
+                     accept its certificates; take it in for other profiles only (--profile), or get it another certificate",
+                    issuer.name()
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// What somebody enrols for.
     ///
     /// # Errors

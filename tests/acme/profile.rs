@@ -161,3 +161,56 @@ async fn subject_and_revocation_are_the_profiles() {
         .collect();
     assert_eq!(methods, ["1.3.6.1.5.5.7.48.2"]);
 }
+
+/// A CSR's CA:TRUE, key usages and unknown extensions were copied into leaves elsewhere: the key and the names are all that
+/// is taken.
+#[tokio::test]
+async fn nothing_of_a_csr_but_its_key_and_names_gets_into_the_certificate() {
+    let server = Server::start().await;
+    let client = Client::registered(&server.base).await;
+    let (_, placed) = ready(&server, &client, &["a.example"]).await;
+    let key = SigningKey::generate(KeyAlgorithm::P256).unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(rcgen::DnType::OrganizationName, "Somebody Else");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    params.custom_extensions = vec![rcgen::CustomExtension::from_oid_content(
+        &[1, 3, 6, 1, 4, 1, 55738, 66],
+        vec![5, 0],
+    )];
+    let csr = encode(params.serialize_request(&RcgenKey(&key)).unwrap().der());
+    finalized(&client, &placed, &csr).await.ok();
+    let der = server.certificates().await[0].der.clone();
+    let (_, certificate) = X509Certificate::from_der(&der).unwrap();
+    let mut oids: Vec<String> = certificate
+        .extensions()
+        .iter()
+        .map(|extension| extension.oid.to_id_string())
+        .collect();
+    oids.sort();
+    assert_eq!(
+        oids,
+        [
+            "1.3.6.1.5.5.7.1.1",
+            "2.5.29.14",
+            "2.5.29.15",
+            "2.5.29.17",
+            "2.5.29.19",
+            "2.5.29.31",
+            "2.5.29.35",
+            "2.5.29.37"
+        ]
+    );
+    assert!(!certificate.is_ca());
+    let usage = certificate.key_usage().unwrap().unwrap().value;
+    let purposes = certificate.extended_key_usage().unwrap().unwrap().value;
+    assert_eq!(
+        (usage.flags, purposes.server_auth, purposes.client_auth),
+        (1, true, false)
+    );
+    assert_eq!(certificate.subject().to_string(), "CN=a.example");
+}

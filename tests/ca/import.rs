@@ -286,3 +286,35 @@ fn an_imported_ca_keeps_its_name_to_the_byte_and_issues_when_it_is_activated() {
         "ours, theirs, the stranger's"
     );
 }
+
+/// UCM #264, openbao #60: an intermediate whose extended key usages lack clientAuth makes client certificates that nobody
+/// accepts.
+#[test]
+fn a_ca_for_servers_only_issues_to_servers_only() {
+    let server = Server::start();
+    let files = server.scratch("files");
+    let root = Ca::root("Their Root");
+    let theirs = root.below("Their Server CA", |params| {
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    });
+    let chain = write(&files, "chain.pem", &format!("{}{}", theirs.pem, root.pem));
+    let key = write(&files, "key.pem", &theirs.key.serialize_pem());
+    let import = [
+        "ca",
+        "import",
+        "theirs",
+        "--certificate",
+        &chain,
+        "--key",
+        &key,
+    ];
+    server.json(&import);
+    let refused = server.cli(&["ca", "activate", "theirs", "--instead-of", "intermediate"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success()
+            && said.contains("can't issue the profile device")
+            && said.contains("lack 1.3.6.1.5.5.7.3.2"),
+        "{said}"
+    );
+}

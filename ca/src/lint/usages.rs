@@ -62,6 +62,12 @@ pub(super) fn check(findings: &mut Findings, it: &Examined<'_>) {
             "RFC 5280 4.2.1.12: a certificate is good for what its kind is for",
             || found.join(", "),
         );
+        let forbidden = it.issuer.and_then(|issuer| issuer.forbids(profile));
+        findings.require(
+            forbidden.is_none(),
+            "RFC 5280 4.2.1.12: the issuer's extended key usages allow what the certificate is for",
+            || format!("{forbidden:?}"),
+        );
         findings.require(
             !usage.any && (usage.ocsp_signing == profile.kind.is_never_checked()),
             "RFC 6960 4.2.2.2: only a responder may sign answers, and nothing is good for everything",

@@ -220,6 +220,14 @@ impl Profile {
                 ),
             );
         }
+        if let Some(usage) = issuer.forbids(self) {
+            no(
+                "kind",
+                format!(
+                    "the issuer's own extended key usages lack {usage}: nobody would accept what it issues"
+                ),
+            );
+        }
         let constraints = issuer.name_constraints();
         for pattern in &self.names.allow_dns {
             if !constraints.allow_all_of(pattern) {

@@ -34,7 +34,7 @@ impl Authority {
     /// begins to retire with its own. The answer is every issuer that changed, the one that was named first.
     ///
     /// # Errors
-    /// `Conflict` when the state is wrong, or too few devices trust the root yet and `force` is not set.
+    /// `Invalid` when its extended key usages lack what its profiles are for; `Conflict` when the state is wrong, or too few devices trust the root yet and `force` is not set.
     pub async fn activate_issuer(
         &self,
         actor: &Actor,
@@ -50,6 +50,7 @@ impl Authority {
                 if below.state() == IssuerState::Prepared || below.state() == IssuerState::Retiring
                 {
                     below.signer()?;
+                    self.profiles().check_issuer(below)?;
                     changed.push(below.record.clone().activate(now)?);
                 }
             }
@@ -66,6 +67,7 @@ impl Authority {
             }
         } else {
             issuer.signer()?;
+            self.profiles().check_issuer(issuer)?;
             if let Some(name) = &activate.instead_of {
                 let other = issuers.named(name)?;
                 changed.push(other.record.clone().begin_retiring(now)?);

@@ -292,6 +292,11 @@ pub(super) fn table() -> Vec<(&'static str, Stage)> {
             "RFC 5280 4.2.1.12: a certificate is good for what its kind is for",
             device().profile(|it| it.extended_key_usages = vec![ExtendedKeyUsage::ServerAuth]),
         ),
+        // UCM #264, openbao #60 again: an intermediate of somebody else's.
+        (
+            "RFC 5280 4.2.1.12: the issuer's extended key usages allow what the certificate is for",
+            device().issuer(|it| it.purposes = Some(vec![ExtendedKeyUsage::ServerAuth])),
+        ),
         (
             "RFC 6960 4.2.2.2: only a responder may sign answers, and nothing is good for everything",
             device().profile(|it| it.extended_key_usages.push(ExtendedKeyUsage::OcspSigning)),
