@@ -4,6 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use portcullis_ca::{
@@ -16,9 +17,6 @@ use portcullis_ca::{
 
 use crate::support::objects::{Ca, Hierarchy, LeafKeys, URL, at_once};
 
-/// 2027-01-15T08:00:00Z.
-pub const NOW: i64 = 1_800_000_000;
-
 const DAY: i64 = 24 * 3600;
 
 /// A folder of files in DER: `certificates`, `lists`, `answers`.
@@ -26,6 +24,8 @@ pub struct Judged {
     folder: PathBuf,
     /// The CAs and their certificates.
     pub hierarchies: Vec<Hierarchy>,
+    /// When they were made, in seconds since the epoch: now, for not every program can be told another time.
+    pub now: i64,
     count: usize,
 }
 
@@ -35,14 +35,20 @@ impl Judged {
         for kind in ["certificates", "lists", "answers"] {
             fs::create_dir_all(folder.join(kind)).unwrap();
         }
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("after 1970")
+            .as_secs();
+        let now = i64::try_from(now).expect("a few billions");
         let leaf_keys = LeafKeys::generate(leaves);
         let mut judged = Self {
             folder: folder.to_owned(),
             hierarchies: Vec::new(),
+            now,
             count: 0,
         };
         for by in by {
-            let hierarchy = Hierarchy::make(*by, &leaf_keys, NOW);
+            let hierarchy = Hierarchy::make(*by, &leaf_keys, now);
             judged.certificates(&hierarchy);
             judged.lists(&hierarchy, *by);
             judged.answers(&hierarchy, *by);
@@ -66,8 +72,13 @@ impl Judged {
     fn certificates(&mut self, hierarchy: &Hierarchy) {
         for object in &hierarchy.objects {
             self.write(&format!("certificates/{}.der", object.name), &object.der);
-            if let Some(issuer) = object.above.first() {
-                let name = format!("certificates/{}.issuer", object.name);
+            for (height, issuer) in object.above.iter().enumerate() {
+                let height = if height == 0 {
+                    String::new()
+                } else {
+                    format!("-{height}")
+                };
+                let name = format!("certificates/{}.issuer{height}", object.name);
                 fs::write(self.folder.join(name), issuer).unwrap();
             }
         }
@@ -76,9 +87,9 @@ impl Judged {
     fn lists(&mut self, hierarchy: &Hierarchy, by: KeyAlgorithm) {
         let tables: [(&str, Vec<RevokedEntry>); 4] = [
             ("empty", Vec::new()),
-            ("every-reason", every_reason()),
-            ("one", every_reason().split_off(8)),
-            ("many", many(1000)),
+            ("every-reason", every_reason(self.now)),
+            ("one", every_reason(self.now).split_off(8)),
+            ("many", many(self.now, 1000)),
         ];
         for (name, entries) in tables {
             for (issuer, scope, ending) in [
@@ -87,8 +98,11 @@ impl Judged {
                 (&hierarchy.constrained, ListScope::Leaves, "crl"),
             ] {
                 let id = hex::encode(&issuer.certificate.public_key().fingerprint()[..4]);
-                let der = list(issuer, scope, entries.clone());
+                let place = format!("{URL}/crl/leaves/3.crl");
+                let der = list(issuer, scope, &place, self.now, entries.clone());
                 self.write(&format!("lists/{by}-{id}-{name}.{ending}"), &der);
+                let above = format!("lists/{by}-{id}-{name}.issuer");
+                fs::write(self.folder.join(above), issuer.certificate.der()).unwrap();
             }
         }
     }
@@ -97,7 +111,7 @@ impl Judged {
         let issuer = &hierarchy.intermediate.certificate;
         let responder = Responder::from_der(&hierarchy.responder.der, issuer).expect("a responder");
         let revoked = RevocationReason::ALL.map(|reason| CertStatus::Revoked {
-            at: NOW - DAY,
+            at: self.now - DAY,
             reason,
         });
         let statuses = [CertStatus::Good, CertStatus::Unknown]
@@ -114,11 +128,11 @@ impl Judged {
                     let responses = [1, 2].map(|serial| SingleResponse {
                         cert_id: CertId::new(hash, issuer, serial_number(serial)),
                         status,
-                        this_update: NOW,
-                        next_update: NOW + 3600,
+                        this_update: self.now,
+                        next_update: self.now + 3600,
                     });
                     let draft = ResponseDraft {
-                        produced_at: NOW,
+                        produced_at: self.now,
                         responses: responses.to_vec(),
                         nonce,
                     };
@@ -126,30 +140,38 @@ impl Judged {
                     let der =
                         at_once(checked.sign(&*hierarchy.responder.private_key)).expect("signed");
                     self.write(&name, &der);
+                    let above = Path::new(&name).with_extension("issuer");
+                    fs::write(self.folder.join(above), issuer.der()).unwrap();
                 }
             }
         }
     }
 }
 
-/// A list of a CA's.
-pub fn list(issuer: &Ca, scope: ListScope, entries: Vec<RevokedEntry>) -> Vec<u8> {
+/// A list of a CA's, published at a place.
+pub fn list(
+    issuer: &Ca,
+    scope: ListScope,
+    place: &str,
+    now: i64,
+    entries: Vec<RevokedEntry>,
+) -> Vec<u8> {
     let draft = ListDraft {
         number: 4711,
-        this_update: NOW,
-        next_update: NOW + DAY,
+        this_update: now,
+        next_update: now + DAY,
         scope,
-        distribution_point: format!("{URL}/crl/leaves/3.crl"),
+        distribution_point: place.to_owned(),
         entries,
     };
     let checked = draft.check(&issuer.certificate).expect("clean");
     at_once(checked.sign(&*issuer.key)).expect("signed")
 }
 
-fn every_reason() -> Vec<RevokedEntry> {
+fn every_reason(now: i64) -> Vec<RevokedEntry> {
     let entry = |(number, reason): (usize, RevocationReason)| RevokedEntry {
         serial: serial_number(number as u64 + 1),
-        revoked_at: NOW - DAY,
+        revoked_at: now - DAY,
         reason,
     };
     RevocationReason::ALL
@@ -159,10 +181,10 @@ fn every_reason() -> Vec<RevokedEntry> {
         .collect()
 }
 
-fn many(count: u64) -> Vec<RevokedEntry> {
+fn many(now: i64, count: u64) -> Vec<RevokedEntry> {
     let entry = |number| RevokedEntry {
         serial: serial_number(number + 1),
-        revoked_at: NOW - i64::try_from(number).expect("small"),
+        revoked_at: now - i64::try_from(number).expect("small"),
         reason: RevocationReason::Superseded,
     };
     (0..count).map(entry).collect()

@@ -8,6 +8,7 @@ mod external_account;
 mod gate;
 mod http_01;
 mod judged;
+mod judges;
 mod ocsp;
 pub mod openssl;
 mod pkilint;

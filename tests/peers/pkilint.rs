@@ -1,7 +1,7 @@
 //! pkilint, a linter that isn't ours, finds nothing at WARNING or above in what we sign: certificates, lists and answers
 //! of every profile and kind of key. A sample here; more than a thousand objects in `scripts/soak`.
 
-use std::{collections::BTreeMap, env, path::Path};
+use std::{collections::BTreeMap, env, path::Path, process::Command};
 
 use portcullis_ca::key::KeyAlgorithm;
 use serde::Deserialize;
@@ -125,13 +125,20 @@ fn pkilint_finds_nothing_in_what_we_sign() {
     }
 }
 
-fn lint(folder: &Path) -> Option<Vec<Line>> {
-    // Its programs stand beside the Python that has it.
+/// The Python that has pkilint, and with it `cryptography`, on a script of this folder; none where it isn't installed.
+pub fn python(script: &str) -> Option<Command> {
+    // Its programs stand beside it.
     let lint = program("lint_pkix_cert")?;
-    let python = Path::new(lint.get_program()).with_file_name("python");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/lint_folder.py");
-    let mut command = std::process::Command::new(python);
-    let said = succeeds(command.arg(script).arg(folder));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/peers")
+        .join(script);
+    let mut python = Command::new(Path::new(lint.get_program()).with_file_name("python"));
+    python.arg(script);
+    Some(python)
+}
+
+fn lint(folder: &Path) -> Option<Vec<Line>> {
+    let said = succeeds(python("lint_folder.py")?.arg(folder));
     Some(
         said.lines()
             .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{said}")))
