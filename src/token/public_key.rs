@@ -123,7 +123,7 @@ mod tests {
             }
             for point in [
                 &bits[1..],
-                &wrapped[1..wrapped.len() - 1],
+                &wrapped[2..wrapped.len() - 1],
                 &wrapped[..wrapped.len() - 1],
                 &[],
             ] {
