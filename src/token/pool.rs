@@ -19,19 +19,25 @@ type Job = Box<dyn FnOnce(&mut Worker) + Send>;
 
 /// Threads with a session each.
 pub(super) struct Pool {
-    jobs: mpsc::SyncSender<Job>,
+    /// Nothing once it is being dropped.
+    jobs: Option<mpsc::SyncSender<Job>>,
+    /// Disconnected when every thread has ended.
+    ended: Mutex<mpsc::Receiver<()>>,
     timeout: Duration,
     token: String,
 }
 
 impl Pool {
-    /// Starts the threads; they end when the pool is dropped, and what they are at is done.
+    /// Starts the threads; they end when the pool is dropped, and what they are at is done. Dropping waits for them, for
+    /// a module must not be called while the process ends; not for ever, for it may hang.
     pub(super) fn start(connection: &Arc<Connection>, threads: usize) -> Result<Self, TokenError> {
         let (jobs, waiting) = mpsc::sync_channel::<Job>(WAITING);
         let waiting = Arc::new(Mutex::new(waiting));
+        let (running, ended) = mpsc::channel();
         for number in 0..threads {
             let mut worker = Worker::new(Arc::clone(connection));
             let waiting = Arc::clone(&waiting);
+            let running = running.clone();
             thread::Builder::new()
                 .name(format!("token-{number}"))
                 .spawn(move || {
@@ -42,6 +48,9 @@ impl Pool {
                             Err(mpsc::RecvError) => break,
                         }
                     }
+                    // In this order: the last worker closes the module.
+                    drop(worker);
+                    drop(running);
                 })
                 .map_err(|error| TokenError::Failed {
                     token: connection.token(),
@@ -49,7 +58,8 @@ impl Pool {
                 })?;
         }
         Ok(Self {
-            jobs,
+            jobs: Some(jobs),
+            ended: Mutex::new(ended),
             timeout: connection.timeout(),
             token: connection.token(),
         })
@@ -84,7 +94,10 @@ impl Pool {
                 let _ = answer.send(work(worker));
             }
         });
-        match self.jobs.try_send(job) {
+        let Some(jobs) = &self.jobs else {
+            return Err(self.failed("its threads have ended"));
+        };
+        match jobs.try_send(job) {
             Ok(()) => {}
             Err(mpsc::TrySendError::Full(_)) => {
                 return Err(TokenError::Busy {
@@ -121,5 +134,13 @@ impl Pool {
             token: self.token.clone(),
             message: message.to_owned(),
         }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.jobs = None;
+        // Nobody sends: it comes back when the last thread has ended, or when it has hung for too long.
+        let _ = self.ended.lock().recv_timeout(self.timeout);
     }
 }
