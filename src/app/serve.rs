@@ -179,6 +179,7 @@ impl Materials {
         if store.issuers().await?.is_empty() {
             adopt(state, settings, &store, now).await?;
         }
+        tell_of_strays(state, &store.issuers().await?)?;
         let in_token = |issuer: &IssuerRecord| {
             issuer.state.stands() && matches!(issuer.key, KeyPlace::Token(_))
         };
@@ -225,6 +226,25 @@ impl Materials {
     }
 }
 
+/// Says which key files no issuer is recorded with. A crash leaves one behind: of a CA that came to nothing, or, and that
+/// matters, of a root whose key was on its way offline.
+fn tell_of_strays(state: &StateDir, issuers: &[IssuerRecord]) -> Result<(), StateError> {
+    for name in state.key_files()? {
+        let is_recorded = issuers
+            .iter()
+            .any(|issuer| matches!(&issuer.key, KeyPlace::File(file) if *file == name));
+        if !is_recorded {
+            tracing::error!(
+                alarm = "stray-key",
+                file = %state.file(&name).display(),
+                "a private key lies here that no CA of this authority is recorded with, such as that of a root which went \
+                 offline; if it is safe elsewhere or of no use, remove the file"
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Takes root and intermediate into a store that has no issuers yet: that of an authority from before issuers were kept
 /// there.
 async fn adopt(
@@ -243,7 +263,7 @@ async fn adopt(
     Ok(found(store, founding, now).await?)
 }
 
-/// An intermediate says for good where its root's list is; what is served must agree with it.
+/// An intermediate of ours says for good where its root's list is; what is served must agree with it.
 fn check_public_url(
     authority: &Authority,
     settings: &Settings,
@@ -255,7 +275,9 @@ fn check_public_url(
         };
         let expected = list_url(&settings.public_url, &parent, 0);
         let written = issuer.certificate.revocation_list();
-        if written == Some(expected.as_str()) {
+        // A certificate that was signed elsewhere and taken in may name any place, or none: we serve nothing there.
+        let is_ours = written.is_some_and(|url| url.ends_with(&list_url("", &parent, 0)));
+        if !is_ours || written == Some(expected.as_str()) {
             continue;
         }
         return Err(ServeError::Config(ConfigError {

@@ -92,7 +92,9 @@ impl StateDir {
         Ok(())
     }
 
-    /// Writes a new file and has it on the disk when it returns. It never overwrites one.
+    /// Writes a new file and has it on the disk when it returns. It never overwrites one, and whatever cuts it short (a
+    /// crash, a full disk) leaves no part of one under its name: a key that can't be read would keep a server from
+    /// starting.
     ///
     /// # Errors
     /// [`StateError`] names the file.
@@ -102,15 +104,23 @@ impl StateDir {
             path: path.clone(),
             error,
         };
-        let mut file = OpenOptions::new()
+        let mut part = path.clone().into_os_string();
+        part.push(".part");
+        // What an interrupted attempt left behind.
+        let _ = fs::remove_file(&part);
+        let written = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(mode)
-            .open(&path)
-            .map_err(failed)?;
-        file.write_all(contents)
-            .and_then(|()| file.sync_all())
-            .map_err(failed)?;
+            .open(&part)
+            .and_then(|mut file| {
+                file.write_all(contents)?;
+                file.sync_all()?;
+                // Unlike a renaming, it fails where something is.
+                fs::hard_link(&part, &path)
+            });
+        let _ = fs::remove_file(&part);
+        written.map_err(failed)?;
         let parent = path.parent().unwrap_or(&self.0);
         File::open(parent)
             .and_then(|directory| directory.sync_all())
@@ -293,4 +303,33 @@ pub enum StateError {
         /// Why.
         message: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_is_there_whole_or_not_at_all_and_replaces_nothing() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let state = StateDir::new(directory.path());
+        let names = || {
+            let entries = fs::read_dir(directory.path()).expect("a directory");
+            let mut names: Vec<_> = entries
+                .map(|it| it.expect("an entry").file_name())
+                .collect();
+            names.sort();
+            names
+        };
+        // An attempt that a crash cut short, and one that fails.
+        fs::write(state.file("a.key.part"), "ha").expect("written");
+        fs::create_dir(state.file("b.key.part")).expect("made");
+        assert!(state.write_new("b.key", 0o600, b"whole").is_err());
+        state.write_new("a.key", 0o600, b"whole").expect("written");
+        assert!(state.write_new("a.key", 0o600, b"another").is_err());
+        assert_eq!(fs::read(state.file("a.key")).expect("a file"), b"whole");
+        assert_eq!(names(), ["a.key", "b.key.part"]);
+        let mode = fs::metadata(state.file("a.key")).expect("a file").mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
 }

@@ -179,3 +179,39 @@ fn a_root_key_goes_offline_and_the_authority_works_on() {
     let made = server.json(&[&["ca", "root", "crl", "--key", &key][..], &seal[..]].concat());
     assert!(made["number"].as_u64() > published["number"].as_u64());
 }
+
+/// The server may die between writing down that the key is gone and removing it.
+#[test]
+fn a_key_that_stayed_behind_is_told_of_at_the_next_start() {
+    let mut server = Server::start();
+    let phrase = phrase(&server);
+    let here = server.state_dir().join("keys/root.key");
+    let key = fs::read(&here).expect("a key");
+    let to = server
+        .scratch("safe")
+        .join("root.key")
+        .display()
+        .to_string();
+    server.json(&[
+        "ca",
+        "root",
+        "export",
+        "--to",
+        &to,
+        "--passphrase-file",
+        &phrase,
+    ]);
+    server.restart();
+    assert!(!server.log().contains("stray-key"), "{}", server.log());
+    fs::write(&here, key).expect("written");
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(&here, fs::Permissions::from_mode(0o600)).expect("set");
+    }
+    server.restart();
+    let log = server.log();
+    assert!(
+        log.contains("stray-key") && log.contains("keys/root.key"),
+        "{log}"
+    );
+}

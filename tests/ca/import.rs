@@ -318,3 +318,29 @@ fn a_ca_for_servers_only_issues_to_servers_only() {
         "{said}"
     );
 }
+
+/// A certificate of somebody's own making says where their lists are, or nothing: that is no reason not to start.
+#[test]
+fn a_server_starts_again_with_an_imported_ca_below_an_imported_root() {
+    let mut server = Server::start();
+    let files = server.scratch("files");
+    let root = Ca::root("Their Root");
+    let theirs = root.below("Their Issuing CA", |_| {});
+    let chain = write(&files, "root.pem", &root.pem);
+    server.json(&["ca", "import", "their-root", "--certificate", &chain]);
+    let chain = write(&files, "chain.pem", &format!("{}{}", theirs.pem, root.pem));
+    let key = write(&files, "key.pem", &theirs.key.serialize_pem());
+    server.json(&[
+        "ca",
+        "import",
+        "theirs",
+        "--certificate",
+        &chain,
+        "--key",
+        &key,
+    ]);
+    server.restart();
+    server.json(&["ca", "activate", "theirs", "--instead-of", "intermediate"]);
+    server.enrol("device:fra/sensor-42");
+    server.restart();
+}

@@ -1,7 +1,7 @@
 //! `portcullis ca root export|crl`: the root's key goes offline after the ceremony, and signs its lists where it is.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
@@ -271,7 +271,10 @@ fn write_secret(file: &Path, contents: &[u8]) -> Result<(), Failure> {
         .open(file)
         .and_then(|mut open| {
             open.write_all(contents)?;
-            open.sync_all()
+            open.sync_all()?;
+            // Its name too: the only other copy of the key goes next.
+            let directory = file.parent().filter(|it| !it.as_os_str().is_empty());
+            File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()
         })
         .map_err(|error| at(file, &error))
 }
