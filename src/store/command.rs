@@ -1,7 +1,7 @@
 //! Writing: one command for each use case. A command is atomic and durable when it returns; a refused one leaves
 //! nothing behind.
 
-use portcullis_ca::{issuer_key_id::IssuerKeyId, revocation::RevocationReason};
+use portcullis_ca::revocation::RevocationReason;
 
 use super::{
     Answer, LeaseList, PublishedList, Reconcile, Reconciled, RevokeCertificates,
@@ -18,7 +18,7 @@ use crate::domain::{
     enrolment::Enrolment,
     id::{AccountId, AuthorizationId, OrderId},
     invitation::Invitation,
-    issuer::{IssuerRecord, IssuerState},
+    issuer::IssuerRecord,
     order::Order,
     principal::Principal,
 };
@@ -183,8 +183,9 @@ pub struct CompleteOrder {
 pub struct ChangeIssuers {
     /// What they are to be.
     pub put: Vec<IssuerRecord>,
-    /// The state that each one that is there already must be in.
-    pub expected: Vec<(IssuerKeyId, IssuerState)>,
+    /// What each one that is there already was when the change was decided on, all of it: a change that took its time
+    /// must not undo another one.
+    pub expected: Vec<IssuerRecord>,
     /// CA certificates that were signed for it.
     pub certificates: Vec<CertificateRecord>,
     /// When.

@@ -297,7 +297,7 @@ async fn an_issuer_whose_key_is_offline_keeps_no_other_from_publishing() {
         .store()
         .change_issuers(
             ChangeIssuers {
-                expected: vec![(record.id, record.state)],
+                expected: vec![root.record.clone()],
                 put: vec![record],
                 certificates: Vec::new(),
                 at: stage.clock.read(),

@@ -80,7 +80,12 @@ impl Authority {
             }),
         );
         let recorded = self
-            .change_issuers(vec![made.record.clone()], made.certificates, audit)
+            .change_issuers(
+                &issuers,
+                vec![made.record.clone()],
+                made.certificates,
+                audit,
+            )
             .await;
         if let Err(error) = recorded {
             self.forget_key(&made.key).await;
@@ -195,8 +200,17 @@ impl Authority {
         }
     }
 
-    /// Removes a key that came to nothing. That it stays behind is worth a warning, not a failure.
+    /// Removes a key that came to nothing. That it stays behind is worth a warning, not a failure; but a change can fail
+    /// after it was recorded, and a key that is recorded, or may be, is never taken away.
     pub(super) async fn forget_key(&self, key: &KeyPlace) {
+        match self.store().issuers().await {
+            Ok(recorded) if recorded.iter().any(|issuer| issuer.key == *key) => return,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, key = %key, "a key stays behind, for whether an issuer has it can't be known");
+                return;
+            }
+        }
         if let Err(error) = self.inner.parts.ca_keys.remove(key).await {
             tracing::warn!(%error, key = %key, "a key that nobody uses stays behind");
         }

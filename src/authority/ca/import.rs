@@ -96,6 +96,7 @@ impl Authority {
             .map(|parent| ca_record(&chain.own, parent, ProfileKind::Intermediate, now));
         let recorded = self
             .change_issuers(
+                &issuers,
                 vec![record.clone()],
                 certificates.into_iter().collect(),
                 audit,

@@ -35,19 +35,23 @@ use crate::{
 };
 
 impl Authority {
-    /// Makes a change of issuers, and has the set and the standing follow.
+    /// Makes a change of issuers that was decided on when they were as in `before`, and has the set and the standing
+    /// follow.
+    ///
+    /// # Errors
+    /// `Conflict` when one that is to change is no longer what it was.
     async fn change_issuers(
         &self,
+        before: &IssuerSet,
         put: Vec<IssuerRecord>,
         certificates: Vec<CertificateRecord>,
         audit: AuditDraft,
     ) -> Result<u64, AuthorityError> {
         let at = self.now();
-        let issuers = self.issuers();
-        let expected: Vec<(IssuerKeyId, IssuerState)> = issuers
+        let expected: Vec<IssuerRecord> = before
             .records()
             .filter(|known| put.iter().any(|changed| changed.id == known.id))
-            .map(|known| (known.id, known.state))
+            .cloned()
             .collect();
         let epoch = self
             .change_standing(move |authority| async move {

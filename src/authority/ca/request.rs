@@ -80,7 +80,8 @@ impl Authority {
                 &record.name,
                 json!({ "id": record.id.to_string(), "key": request.algorithm.name() }),
             );
-            self.change_issuers(vec![record.clone()], Vec::new(), audit)
+            let issuers = self.issuers();
+            self.change_issuers(&issuers, vec![record.clone()], Vec::new(), audit)
                 .await?;
             Ok((record, der))
         }
@@ -118,6 +119,12 @@ impl Authority {
                  portcullis ca show {name}"
             )));
         }
+        if chain.role != record.role {
+            return Err(AuthorityError::Invalid(format!(
+                "the certificate signs itself, and {name} is an intermediate; have its request signed: portcullis ca show \
+                 {name}"
+            )));
+        }
         self.check_subject(&record.id, chain.own.subject())?;
         let record = IssuerRecord {
             parent: chain.parent.map(KeyId),
@@ -133,6 +140,7 @@ impl Authority {
             json!({ "id": record.id.to_string(), "serial": chain.own.serial().to_string() }),
         );
         self.change_issuers(
+            &issuers,
             vec![record.clone()],
             certificates.into_iter().collect(),
             audit,

@@ -7,7 +7,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::{
-    authority::{Authority, AuthorityError, Issuer},
+    authority::{Authority, AuthorityError, Issuer, IssuerSet},
     domain::{
         Timestamp,
         audit::Actor,
@@ -36,14 +36,16 @@ impl Authority {
         passphrase: &[u8],
         next_ceremony: Duration,
     ) -> Result<ExportedRoot, AuthorityError> {
-        let root = self.root_with_key(name)?;
-        let list_until = self.publish_long_list(actor, &root, next_ceremony).await?;
+        let issuers = self.issuers();
+        let root = root_with_key(&issuers, name)?;
+        // First, for a token gives none away, and then nothing should have happened.
         let key = self
             .inner
             .parts
             .ca_keys
             .export(&root.record.key, passphrase)
             .await?;
+        let list_until = self.publish_long_list(actor, root, next_ceremony).await?;
         // Nothing of the record changes; that the key went out is written down.
         let audit = self.audit(
             actor,
@@ -51,7 +53,7 @@ impl Authority {
             root.name(),
             json!({ "id": root.id().to_string(), "list_until": list_until }),
         );
-        self.change_issuers(vec![root.record.clone()], Vec::new(), audit)
+        self.change_issuers(&issuers, vec![root.record.clone()], Vec::new(), audit)
             .await?;
         Ok(ExportedRoot { key, list_until })
     }
@@ -66,9 +68,10 @@ impl Authority {
         name: &str,
         next_ceremony: Duration,
     ) -> Result<IssuerRecord, AuthorityError> {
-        let root = self.root_with_key(name)?;
+        let issuers = self.issuers();
+        let root = root_with_key(&issuers, name)?;
         // A revocation since the export may have brought a list of the usual life.
-        self.publish_long_list(actor, &root, next_ceremony).await?;
+        self.publish_long_list(actor, root, next_ceremony).await?;
         let place = root.record.key.clone();
         let record = IssuerRecord {
             key: KeyPlace::Offline,
@@ -80,7 +83,7 @@ impl Authority {
             &record.name,
             json!({ "id": record.id.to_string(), "was": place }),
         );
-        self.change_issuers(vec![record.clone()], Vec::new(), audit)
+        self.change_issuers(&issuers, vec![record.clone()], Vec::new(), audit)
             .await?;
         self.inner.parts.ca_keys.remove(&place).await?;
         Ok(record)
@@ -102,16 +105,18 @@ impl Authority {
         let list = self.accept_signed_list(actor, root, 0, &der).await?;
         Ok(list.next_update)
     }
+}
 
-    fn root_with_key(&self, name: &str) -> Result<Arc<Issuer>, AuthorityError> {
-        let issuers = self.issuers();
-        let root = issuers.named(name)?;
-        if !root.record.is_root() {
-            return Err(AuthorityError::Invalid(format!(
-                "{name} is an intermediate, which signs every day; only a root's key can be taken away"
-            )));
-        }
-        root.signer()?;
-        Ok(Arc::clone(root))
+fn root_with_key<'a>(
+    issuers: &'a IssuerSet,
+    name: &str,
+) -> Result<&'a Arc<Issuer>, AuthorityError> {
+    let root = issuers.named(name)?;
+    if !root.record.is_root() {
+        return Err(AuthorityError::Invalid(format!(
+            "{name} is an intermediate, which signs every day; only a root's key can be taken away"
+        )));
     }
+    root.signer()?;
+    Ok(root)
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::create::{CreateIssuer, Made};
 use crate::{
-    authority::{Authority, AuthorityError, Issuer, KeyHome, founding::ca_record},
+    authority::{Authority, AuthorityError, Issuer, IssuerSet, KeyHome, founding::ca_record},
     domain::{
         audit::Actor,
         certificate::CertificateRecord,
@@ -57,19 +57,20 @@ impl Authority {
             )));
         }
         if old.record.is_root() {
-            self.rotate_root(actor, old, &rotate).await
+            self.rotate_root(actor, &issuers, old, &rotate).await
         } else {
-            self.rotate_intermediate(actor, old, &rotate).await
+            self.rotate_intermediate(actor, &issuers, old, &rotate)
+                .await
         }
     }
 
     async fn rotate_intermediate(
         &self,
         actor: &Actor,
+        issuers: &IssuerSet,
         old: &Issuer,
         rotate: &RotateIssuer,
     ) -> Result<Rotated, AuthorityError> {
-        let issuers = self.issuers();
         let parent = old
             .record
             .parent
@@ -96,23 +97,27 @@ impl Authority {
             json!({ "id": record.id.to_string(), "successor_of": old.name() }),
         );
         let recorded = self
-            .change_issuers(vec![record.clone()], made.certificates, audit)
+            .change_issuers(issuers, vec![record.clone()], made.certificates, audit)
             .await;
         if let Err(error) = recorded {
             self.forget_key(&made.key).await;
             return Err(error);
         }
-        // Its lists are out; from here on it issues, and the old one's leaves stay good.
+        // Its lists are out; from here on it issues, and the old one's leaves stay good. If the old one is no longer what
+        // it was (somebody else rotated it meanwhile), the successor stays prepared.
         let now = self.now();
-        let record = record.activate(now)?;
-        let retiring = old.record.clone().begin_retiring(now)?;
+        let issuers = self.issuers();
+        let prepared = issuers.named(record.name.as_str())?;
+        let still = issuers.named(old.name().as_str())?;
+        let record = prepared.record.clone().activate(now)?;
+        let retiring = still.record.clone().begin_retiring(now)?;
         let audit = self.audit(
             actor,
             "issuer.rotate",
             old.name(),
             json!({ "successor": record.name, "id": record.id.to_string() }),
         );
-        self.change_issuers(vec![record.clone(), retiring], Vec::new(), audit)
+        self.change_issuers(&issuers, vec![record.clone(), retiring], Vec::new(), audit)
             .await?;
         Ok(Rotated { made: vec![record] })
     }
@@ -120,10 +125,10 @@ impl Authority {
     async fn rotate_root(
         &self,
         actor: &Actor,
+        issuers: &IssuerSet,
         old: &Issuer,
         rotate: &RotateIssuer,
     ) -> Result<Rotated, AuthorityError> {
-        let issuers = self.issuers();
         old.signer()?;
         let mut taken: Vec<IssuerName> = Vec::new();
         let create = self.successor(
@@ -171,7 +176,8 @@ impl Authority {
                 made.push(intermediate);
             }
             let crossed = self.cross(old, &new_root).await?;
-            self.record_new_root(actor, old, root, made, crossed).await
+            self.record_new_root(actor, issuers, old, root, (made, crossed))
+                .await
         }
         .await;
         if outcome.is_err() {
@@ -185,10 +191,10 @@ impl Authority {
     async fn record_new_root(
         &self,
         actor: &Actor,
+        issuers: &IssuerSet,
         old: &Issuer,
         root: Made,
-        intermediates: Vec<Made>,
-        crossed: Crossed,
+        (intermediates, crossed): (Vec<Made>, Crossed),
     ) -> Result<Rotated, AuthorityError> {
         let mut old_record = old.record.clone();
         old_record.cross.push(crossed.old_by_new);
@@ -209,7 +215,8 @@ impl Authority {
         );
         let mut put = made.clone();
         put.push(old_record);
-        self.change_issuers(put, certificates, audit).await?;
+        self.change_issuers(issuers, put, certificates, audit)
+            .await?;
         Ok(Rotated { made })
     }
 

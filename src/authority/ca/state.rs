@@ -1,6 +1,6 @@
 //! Activating and retiring issuers.
 
-use portcullis_ca::revocation::RevocationReason;
+use portcullis_ca::{certificate::IssuerCertificate, revocation::RevocationReason, serial::Serial};
 use serde_json::json;
 
 use crate::{
@@ -73,6 +73,7 @@ impl Authority {
                 changed.push(other.record.clone().begin_retiring(now)?);
             }
         }
+        self.check_all_issued(&issuers, &changed)?;
         let retiring: Vec<&str> = changed
             .iter()
             .filter(|it| it.state == IssuerState::Retiring)
@@ -84,9 +85,38 @@ impl Authority {
             issuer.name(),
             json!({ "retiring": retiring, "forced": activate.force }),
         );
-        self.change_issuers(changed.clone(), Vec::new(), audit)
+        self.change_issuers(&issuers, changed.clone(), Vec::new(), audit)
             .await?;
         Ok(changed)
+    }
+
+    /// Refuses a change after which a profile that is issued now would not be: everybody would wait for a certificate,
+    /// and this server could not start for want of its own.
+    fn check_all_issued(
+        &self,
+        issuers: &IssuerSet,
+        changed: &[IssuerRecord],
+    ) -> Result<(), AuthorityError> {
+        let after: Vec<&IssuerRecord> = issuers
+            .records()
+            .map(|known| changed.iter().find(|it| it.id == known.id).unwrap_or(known))
+            .filter(|record| !record.is_root() && record.state == IssuerState::Active)
+            .collect();
+        for (name, profile) in self.profiles().iter() {
+            if !profile.kind.is_enrolled() {
+                continue;
+            }
+            let is_issued = after.iter().any(|record| {
+                record.profiles.is_empty() || record.profiles.iter().any(|it| it == name.as_str())
+            });
+            if !is_issued && issuers.issuing(name.as_str()).is_ok() {
+                return Err(AuthorityError::Conflict(format!(
+                    "nobody would issue the profile {name} any more; prepare an intermediate for it first: portcullis ca \
+                     create, or portcullis ca rotate"
+                )));
+            }
+        }
+        Ok(())
     }
 
     async fn check_ready(&self, activate: &Activate) -> Result<(), AuthorityError> {
@@ -102,11 +132,12 @@ impl Authority {
         )))
     }
 
-    /// Ends an issuer: whatever it issued is refused from now on, live connections end, and its certificate is revoked. A
-    /// root takes the intermediates below it along. The answer is every issuer that changed.
+    /// Ends an issuer: whatever it issued is refused from now on, live connections end, and its certificates are revoked.
+    /// A root takes the intermediates below it along, and the roots that signed its key revoke that. The answer is every
+    /// issuer that changed. What was cut short is finished by asking again.
     ///
     /// # Errors
-    /// `Conflict` when one of them still issues.
+    /// `Conflict` when one of them still issues, or all of it was done before.
     pub async fn retire_issuer(
         &self,
         actor: &Actor,
@@ -120,38 +151,59 @@ impl Authority {
         {
             let record = record.clone().retire(now)?;
             let audit = self.audit(actor, "issuer.retire", name, json!({ "request": true }));
-            self.change_issuers(vec![record.clone()], Vec::new(), audit)
+            self.change_issuers(&issuers, vec![record.clone()], Vec::new(), audit)
                 .await?;
             return Ok(vec![record]);
         }
         let issuer = issuers.named(name)?;
         let mut ending = vec![issuer];
         if issuer.record.is_root() {
-            ending.extend(
-                below(&issuers, issuer).filter(|below| below.state() != IssuerState::Retired),
-            );
+            ending.extend(below(&issuers, issuer));
         }
         let changed = ending
             .iter()
+            .filter(|issuer| issuer.state() != IssuerState::Retired)
             .map(|issuer| issuer.record.clone().retire(now))
             .collect::<Result<Vec<_>, _>>()?;
-        let names: Vec<&str> = changed.iter().map(|it| it.name.as_str()).collect();
-        let audit = self.audit(actor, "issuer.retire", name, json!({ "issuers": names }));
-        self.change_issuers(changed.clone(), Vec::new(), audit)
-            .await?;
-        // For verifiers elsewhere: the list of the root that signed it says so too.
-        for issuer in ending {
-            if issuer.record.parent.is_some() {
-                self.revoke_certificates(
-                    actor,
-                    &[issuer.certificate.serial()],
-                    RevocationReason::CessationOfOperation,
-                )
+        if !changed.is_empty() {
+            let names: Vec<&str> = changed.iter().map(|it| it.name.as_str()).collect();
+            let audit = self.audit(actor, "issuer.retire", name, json!({ "issuers": names }));
+            self.change_issuers(&issuers, changed.clone(), Vec::new(), audit)
                 .await?;
-            }
+        }
+        // For verifiers elsewhere: the lists of the roots that signed them say so too.
+        let serials = ending
+            .iter()
+            .map(|issuer| certificates_of(issuer))
+            .collect::<Result<Vec<_>, _>>()?
+            .concat();
+        let mut revoked = Vec::new();
+        if !serials.is_empty() {
+            let reason = RevocationReason::CessationOfOperation;
+            revoked = self
+                .revoke_certificates(actor, &serials, reason)
+                .await?
+                .serials;
+        }
+        if changed.is_empty() && revoked.is_empty() {
+            issuer.record.clone().retire(now)?;
         }
         Ok(changed)
     }
+}
+
+/// The serials of an issuer's certificates that roots of ours signed: its own, unless it is a root, and those that cross.
+fn certificates_of(issuer: &Issuer) -> Result<Vec<Serial>, AuthorityError> {
+    let mut serials = Vec::new();
+    if issuer.record.parent.is_some() {
+        serials.push(issuer.certificate.serial());
+    }
+    for cross in &issuer.record.cross {
+        let read = IssuerCertificate::from_der(&cross.der)
+            .map_err(|error| AuthorityError::Internal(error.to_string()))?;
+        serials.push(read.serial());
+    }
+    Ok(serials)
 }
 
 fn below<'a>(

@@ -6,7 +6,7 @@ use rusqlite::{
     types::{Type, Value},
 };
 
-use super::{SqliteStore, failed, from_json, from_text, inventory, to_json};
+use super::{SqliteStore, failed, from_json, from_text, inventory, issuer, to_json};
 use crate::{
     domain::{
         Timestamp,
@@ -90,6 +90,12 @@ pub(super) fn insert(
     if is_key_blocked(connection, &certificate.key_fingerprint).map_err(failed)? {
         return Err(StoreError::KeyBlocked);
     }
+    // It was signed before the issuer was retired, and nobody would accept it.
+    if issuer::is_retired(connection, &certificate.issuer).map_err(failed)? {
+        return Err(StoreError::Conflict(
+            "its issuer was retired in the meantime; try again",
+        ));
+    }
     let names = to_json(&certificate.names)?;
     connection
         .prepare_cached(&format!(
@@ -124,7 +130,10 @@ pub(super) fn insert(
     inventory::insert_names(connection, certificate)
 }
 
-fn is_key_blocked(connection: &Connection, fingerprint: &[u8; 32]) -> rusqlite::Result<bool> {
+pub(super) fn is_key_blocked(
+    connection: &Connection,
+    fingerprint: &[u8; 32],
+) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT 1 FROM blocked_keys WHERE fingerprint = ?")?
         .exists([fingerprint])

@@ -261,21 +261,27 @@ impl Commands for SqliteStore {
 
     fn change_issuers(&self, change: ChangeIssuers, audit: AuditDraft) -> Answer<'_, u64> {
         self.writer.write(move |transaction| {
-            for (id, state) in &change.expected {
-                let kept = issuer::by_id(transaction, id).map_err(failed)?;
-                if kept.is_none_or(|kept| kept.state != *state) {
+            for expected in &change.expected {
+                let kept = issuer::by_id(transaction, &expected.id).map_err(failed)?;
+                if kept.as_ref() != Some(expected) {
                     return Err(StoreError::Conflict(
                         "an issuer has changed in the meantime; look again: portcullis ca list",
                     ));
                 }
             }
             for record in &change.put {
-                let is_expected = change.expected.iter().any(|(id, _)| *id == record.id);
+                let is_expected = change.expected.iter().any(|it| it.id == record.id);
                 let is_there = issuer::by_id(transaction, &record.id)
                     .map_err(failed)?
                     .is_some();
                 if is_there && !is_expected {
                     return Err(StoreError::Conflict("an issuer with this key exists"));
+                }
+                // Whoever stole it would be a CA.
+                if !is_there
+                    && certificate::is_key_blocked(transaction, &record.id.0).map_err(failed)?
+                {
+                    return Err(StoreError::KeyBlocked);
                 }
                 issuer::put(transaction, record)?;
             }

@@ -5,7 +5,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{SqliteStore, failed, find, from_json, to_json};
 use crate::{
-    domain::{Timestamp, issuer::IssuerRecord},
+    domain::{
+        Timestamp,
+        issuer::{IssuerRecord, IssuerState},
+    },
     store::{Answer, BundleReadiness, Issuers, StoreError},
 };
 
@@ -72,6 +75,12 @@ pub(super) fn by_id(
     id: &IssuerKeyId,
 ) -> rusqlite::Result<Option<IssuerRecord>> {
     find(connection, "SELECT body FROM issuers WHERE id = ?", id.0)
+}
+
+pub(super) fn is_retired(connection: &Connection, id: &IssuerKeyId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM issuers WHERE id = ? AND state = ?")?
+        .exists(params![id.0, IssuerState::Retired.to_string()])
 }
 
 /// Writes an issuer, new or changed.
