@@ -16,7 +16,8 @@ use crate::{
 /// The label of its token.
 pub const LABEL: &str = "ca of the test";
 /// The PIN of its user.
-pub const PIN: &str = "1234";
+/// Not a number: the serials and ids of a log have those in them by chance.
+pub const PIN: &str = "open-sesame-4711";
 
 /// A token directory with one token. It goes with its owner.
 pub struct SoftHsm {
