@@ -137,12 +137,13 @@ fn a_profile_that_contradicts_its_issuer_stops_the_start_with_its_line() {
         ),
     ] {
         fs::write(&file, format!("{before}{added}")).expect("written");
-        let output = Command::new(PORTCULLIS)
-            .arg("--dir")
+        // One that starts all the same is ended, and told by what it did not say.
+        let output = Command::new("timeout")
+            .args(["20", PORTCULLIS, "--dir"])
             .arg(server.state_dir())
             .arg("serve")
             .output()
-            .expect("portcullis runs");
+            .expect("timeout runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(
             !output.status.success()
