@@ -44,12 +44,20 @@ impl NameRules {
             ),
             GeneralName::Uri(_) => (None, None),
         };
-        let refuse = |reason| {
+        let refuse = |reason: String| {
             Err(NameRefused {
                 name: name.clone(),
                 reason,
             })
         };
+        // Some verifiers take it for that address (Go's net.IP.Equal), which neither these lists nor an issuer's
+        // constraints would.
+        if let GeneralName::Ip(address) = name
+            && address.to_canonical() != *address
+        {
+            let canonical = address.to_canonical();
+            return refuse(format!("it is the IPv4 address {canonical}; ask for that"));
+        }
         match (denied, allowed) {
             (Some(rule), _) => refuse(format!("it denies {rule}")),
             (None, Some(list)) => refuse(format!("it allows {list}")),
@@ -294,6 +302,11 @@ mod tests {
                 GeneralName::Ip([192, 168, 0, 1].into()),
                 Some("it allows 10.0.0.0/8"),
             ),
+            // Go takes it for 10.9.2.3.
+            (
+                GeneralName::Ip("::ffff:10.9.2.3".parse().expect("an address")),
+                Some("it is the IPv4 address 10.9.2.3"),
+            ),
         ] {
             let said = rules.check(&name).err().map(|refused| refused.reason);
             assert!(
@@ -306,6 +319,8 @@ mod tests {
             );
         }
         assert_eq!(NameRules::default().check(&dns("any.example")), Ok(()));
+        let mapped = GeneralName::Ip("::ffff:10.9.2.3".parse().expect("an address"));
+        assert!(NameRules::default().check(&mapped).is_err());
         // A wildcard certificate needs a wildcard's permission.
         let exact = NameRules {
             allow_dns: patterns(&["a.cam.example"]),
