@@ -1,5 +1,6 @@
 //! A revocation as its users see it: a real server, a real agent, real clients.
 
+mod by_command;
 mod lists;
 mod many;
 mod stage;

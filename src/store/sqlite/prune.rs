@@ -15,6 +15,7 @@ pub(super) fn expired(
     limit: usize,
 ) -> Result<Pruned, StoreError> {
     let certificates = certificates(connection, before, limit).map_err(failed)?;
+    unseen(connection, before, limit).map_err(failed)?;
     // The first ones only are looked at, for numbers and times go the same way; the last one's number is the epoch.
     let events = connection
         .execute(
@@ -27,6 +28,20 @@ pub(super) fn expired(
         certificates,
         events,
     })
+}
+
+/// Revocations of certificates that the store never saw, when no list has them any more.
+fn unseen(connection: &Connection, before: Timestamp, limit: usize) -> rusqlite::Result<usize> {
+    connection.execute(
+        "DELETE FROM unseen_revocations WHERE (issuer, serial) IN (
+             SELECT issuer, serial FROM unseen_revocations AS gone
+             WHERE not_after < ? AND NOT EXISTS (
+                 SELECT 1 FROM lists WHERE lists.issuer = gone.issuer
+                     AND (gone.list_shard IS NULL OR lists.shard = gone.list_shard)
+                     AND lists.keeps_from <= gone.not_after)
+             LIMIT ?)",
+        params![before.unix_millis(), limit as u64],
+    )
 }
 
 fn certificates(
