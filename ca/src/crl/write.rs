@@ -43,10 +43,11 @@ fn write_entry(out: &mut Vec<u8>, entry: &RevokedEntry) -> Result<(), String> {
     let time = Time::at(entry.revoked_at)?;
     let octets = entry.serial.significant_octets();
     let sign = usize::from(octets.first().is_some_and(|first| first & 0x80 != 0));
-    let reason: &[u8] = match entry.reason {
-        // It should be absent rather than say unspecified (RFC 5280 section 5.3.1).
-        RevocationReason::Unspecified => &[],
-        reason => &reason_extension(reason),
+    // It should be absent rather than say unspecified (RFC 5280 section 5.3.1).
+    let reason: &[u8] = if entry.reason == RevocationReason::Unspecified {
+        &[]
+    } else {
+        &reason_extension(entry.reason)
     };
     let serial = sign + octets.len();
     let length = 2 + serial + time.encoded().len() + reason.len();
