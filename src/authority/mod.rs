@@ -117,6 +117,8 @@ struct Inner {
     own_certificate: parking_lot::Mutex<Option<(Timestamp, Timestamp)>>,
     /// When the high-water mark was last kept.
     mark_kept: parking_lot::Mutex<Option<Timestamp>>,
+    /// When it was started.
+    started_at: Timestamp,
     /// What was done since the start.
     tally: tally::Tally,
     /// What the doctor found last.
@@ -133,6 +135,7 @@ impl Authority {
     /// # Errors
     /// What the store says, or that the policy in force can't be compiled.
     pub async fn start(parts: Parts, first_policy: &str) -> Result<Self, AuthorityError> {
+        let started_at = parts.clock.now();
         let authority = Self {
             inner: Arc::new(Inner {
                 parts,
@@ -143,6 +146,7 @@ impl Authority {
                 responders: ocsp::Responders::default(),
                 own_certificate: parking_lot::Mutex::default(),
                 mark_kept: parking_lot::Mutex::default(),
+                started_at,
                 tally: tally::Tally::default(),
                 report: ArcSwapOption::default(),
                 publisher: list::Publisher::new()?,

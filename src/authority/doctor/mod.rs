@@ -53,7 +53,11 @@ impl Authority {
         match self.store().health(not_leaves).await {
             Ok(health) => {
                 findings.push(record::clock(now, health.newest_record, self.beginnings()));
-                findings.push(record::checkpoint(now, &health.trail));
+                findings.push(record::checkpoint(
+                    now,
+                    self.inner.started_at,
+                    &health.trail,
+                ));
                 findings.push(record::certificate_count(
                     health.certificates,
                     self.inner.parts.doctor.certificates,

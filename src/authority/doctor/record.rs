@@ -38,9 +38,10 @@ pub(super) fn clock(
 }
 
 /// Checkpoints are signed by a job; without them whoever rewrites the trail, hashes and all, is not found out.
-pub(super) fn checkpoint(now: Timestamp, trail: &TrailHealth) -> Finding {
+/// What was left when the process before this one ended is signed by this one, which needs a moment.
+pub(super) fn checkpoint(now: Timestamp, started_at: Timestamp, trail: &TrailHealth) -> Finding {
     const HOUR: Duration = Duration::from_secs(3600);
-    let Some(since) = trail.oldest_unsigned else {
+    let Some(since) = trail.oldest_unsigned.map(|at| at.max(started_at)) else {
         return Finding::ok(
             Check::AuditCheckpoint,
             "",
@@ -124,14 +125,16 @@ mod tests {
     fn a_trail_that_is_not_signed_and_a_mark_that_is_not_kept_are_told() {
         let now = Timestamp::from_unix_seconds(1_800_000_000);
         let ago = |seconds| now.earlier_by(Duration::from_secs(seconds));
-        for (oldest_unsigned, severity) in [
-            (None, Severity::Ok),
-            (Some(ago(600)), Severity::Ok),
-            (Some(ago(3600)), Severity::Warning),
-            (Some(ago(86_400)), Severity::Critical),
+        let never = Timestamp::from_unix_seconds(0);
+        for (oldest_unsigned, started_at, severity) in [
+            (None, never, Severity::Ok),
+            (Some(ago(600)), never, Severity::Ok),
+            (Some(ago(3600)), never, Severity::Warning),
+            (Some(ago(86_400)), never, Severity::Critical),
+            (Some(ago(86_400)), ago(1), Severity::Ok),
         ] {
             let trail = TrailHealth { oldest_unsigned };
-            assert_eq!(checkpoint(now, &trail).severity, severity);
+            assert_eq!(checkpoint(now, started_at, &trail).severity, severity);
         }
         for (kept, severity) in [
             (ago(0), Severity::Ok),

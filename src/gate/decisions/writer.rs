@@ -152,3 +152,93 @@ impl Writer {
         self.is_unsynced = false;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{atomic::AtomicU64, mpsc::sync_channel};
+
+    use http::{HeaderValue, Method};
+
+    use super::*;
+    use crate::{
+        domain::denial::Denial,
+        gate::decisions::{
+            DecisionSettings, Decisions,
+            record::{Outcome, Refused},
+        },
+    };
+
+    struct FixedClock;
+
+    impl Clock for FixedClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_unix_seconds(1_800_000_000)
+        }
+    }
+
+    fn record(path: &str) -> Record {
+        Record {
+            at: FixedClock.now(),
+            request_id: HeaderValue::from_static("7"),
+            peer: ([127, 0, 0, 1], 9).into(),
+            method: Method::GET,
+            outcome: Outcome::Refused(Box::new(Refused {
+                denial: Denial::invalid_request("a \"quoted\"\nline"),
+                path: path.to_owned(),
+                principal: None,
+                serial: None,
+                epoch: 3,
+            })),
+        }
+    }
+
+    #[test]
+    fn what_did_not_fit_into_the_queue_is_counted_and_told_in_the_log() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let settings = DecisionSettings {
+            file: directory.path().join("decisions.log"),
+            max_size: 1 << 20,
+            keep: 1,
+            sync: Duration::from_secs(1),
+        };
+        let file = LogFile::open(&settings).expect("opened");
+        let counts = Arc::new(DecisionCounts {
+            written: AtomicU64::new(0),
+            ..DecisionCounts::default()
+        });
+        let (queue, waiting) = sync_channel(2);
+        let decisions = Decisions {
+            queue,
+            counts: Arc::clone(&counts),
+        };
+        for path in ["/1", "/2", "/3\r\n\u{0}", "/4"] {
+            decisions.log(record(path));
+        }
+        drop(decisions);
+        Writer::new(
+            file,
+            waiting,
+            Arc::clone(&counts),
+            Arc::new(FixedClock),
+            settings.sync,
+        )
+        .run();
+        let text = std::fs::read_to_string(&settings.file).expect("a log");
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert_eq!(
+            lines[0],
+            r#"{"time":"2027-01-15T08:00:00Z","decision":"missing","queue_full":2,"not_written":0}"#
+        );
+        assert_eq!(
+            lines[1],
+            concat!(
+                r#"{"time":"2027-01-15T08:00:00Z","request_id":"7","decision":"denial","#,
+                r#""reason":"invalid_request","rule":"request","method":"GET","path":"/1","#,
+                r#""detail":"a \"quoted\"\nline","epoch":3,"peer":"127.0.0.1:9"}"#
+            )
+        );
+        let figures = (counts.written(), counts.dropped(), counts.failed());
+        assert_eq!(figures, (2, 2, 0));
+    }
+}
