@@ -211,7 +211,7 @@ mod tests {
             queue,
             counts: Arc::clone(&counts),
         };
-        for path in ["/1", "/2", "/3\r\n\u{0}", "/4"] {
+        for path in ["/1", "/2\r\n\u{0}", "/3", "/4"] {
             decisions.log(record(path));
         }
         drop(decisions);
@@ -234,10 +234,11 @@ mod tests {
             lines[1],
             concat!(
                 r#"{"time":"2027-01-15T08:00:00Z","request_id":"7","decision":"denial","#,
-                r#""reason":"invalid_request","rule":"request","method":"GET","path":"/1","#,
+                r#""reason":"invalid_request","rule":"check of the request","method":"GET","path":"/1","#,
                 r#""detail":"a \"quoted\"\nline","epoch":3,"peer":"127.0.0.1:9"}"#
             )
         );
+        assert!(lines[2].contains(r#""path":"/2\r\n\u0000""#), "{text}");
         let figures = (counts.written(), counts.dropped(), counts.failed());
         assert_eq!(figures, (2, 2, 0));
     }
