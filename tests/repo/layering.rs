@@ -90,6 +90,9 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("std::fs", OUTSIDE),
     ("std::env", OUTSIDE),
     ("std::process", OUTSIDE),
+    // The server starts no process, so nothing inherits the variable that a passphrase may come from.
+    ("std::process::Command", &["agent", "cli"]),
+    ("tokio::process", &["agent"]),
     // A C library behind a lock of its own.
     ("cryptoki", &["token"]),
     // The device's side of ACME.

@@ -13,7 +13,11 @@ use crate::{
 
 #[test]
 fn openssl_verifies_what_each_kind_of_key_in_a_token_signs() {
-    for algorithm in ["p256", "p384", "ed25519", "rsa2048", "rsa3072", "rsa4096"] {
+    let mut algorithms = vec!["p256", "p384", "ed25519", "rsa2048"];
+    if std::env::var_os("PORTCULLIS_SOAK").is_some() {
+        algorithms.extend(["rsa3072", "rsa4096"]);
+    }
+    for algorithm in algorithms {
         let Some(hsm) = SoftHsm::new() else { return };
         let mut server = hsm
             .server(&SoftHsm::module(), &[])
@@ -41,7 +45,8 @@ fn openssl_verifies_what_each_kind_of_key_in_a_token_signs() {
         // After a restart the key is found again.
         server.restart();
         server.json(&["crl", "publish"]);
-        assert!(server.terminate().success(), "{}", server.log());
+        let ended = server.terminate();
+        assert!(ended.success(), "{ended}\n{}", server.log());
         assert!(!server.log().contains(super::softhsm::PIN));
     }
 }
