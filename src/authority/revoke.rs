@@ -23,7 +23,7 @@ mod unseen;
 pub use unseen::Unseen;
 
 /// How many certificates are revoked in one transaction.
-const STEP: usize = 2000;
+const STEP: usize = 1000;
 /// Up to so many serials stand in an entry of the audit trail; of more, their number and hash.
 const NAMED: usize = 100;
 /// How often what meets a query is looked for: what was being issued meanwhile is found the next time.
@@ -48,7 +48,7 @@ impl Authority {
     /// Revokes certificates by serial. When the call returns, it is durable and the gate refuses them; the list follows.
     ///
     /// # Errors
-    /// `NotFound` when the store knows one of them not; then none is revoked, of at most 2,000.
+    /// `NotFound` when the store knows one of them not; then none is revoked, of at most 1,000.
     pub async fn revoke_certificates(
         &self,
         actor: &Actor,

@@ -29,7 +29,7 @@ async fn revoked(stage: &Stage, query: &RevocationQuery, reason: RevocationReaso
 
 #[tokio::test]
 async fn a_query_revokes_many_in_steps_each_one_event() {
-    const MANY: usize = 4100;
+    const MANY: usize = 2100;
     let stage = Stage::start().await;
     let shards: Vec<u32> = (0..16).cycle().take(MANY).collect();
     let serials = stage.certificates(&shards, HOUR * 100).await;
@@ -43,7 +43,7 @@ async fn a_query_revokes_many_in_steps_each_one_event() {
         revoked(&stage, &all, RevocationReason::CessationOfOperation).await,
         MANY
     );
-    // Three steps of at most 2,000.
+    // Three steps of at most 1,000.
     assert_eq!(stage.authority.standing().epoch(), epoch + 3);
     assert!(
         serials
@@ -63,7 +63,7 @@ async fn a_query_revokes_many_in_steps_each_one_event() {
         .collect();
     assert_eq!(steps.len(), 3);
     assert_eq!(steps[0]["query"]["issuer"], issuer.to_string());
-    assert_eq!(steps[0]["count"], 2000);
+    assert_eq!(steps[0]["count"], 1000);
     // On the lists, every one.
     stage.publish_due().await;
     let mut listed: Vec<Serial> = (0..16).flat_map(|shard| stage.on_list(shard)).collect();
