@@ -28,11 +28,11 @@ pub(super) async fn keep_trust_current(
     state: &StateDir,
 ) {
     let mut epochs = authority.standing().subscribe();
-    let mut known = authority.issuers().bundle();
-    write(state, &known.pem());
+    // What changed since the gate was started counts as a change.
+    let mut known = None;
     loop {
         let bundle = authority.issuers().bundle();
-        if bundle != known {
+        if known.as_ref() != Some(&bundle) {
             match anchors(authority) {
                 Ok(anchors) => gate.replace(anchors),
                 Err(error) => {
@@ -40,12 +40,14 @@ pub(super) async fn keep_trust_current(
                 }
             }
             write(state, &bundle.pem());
-            tracing::info!(
-                roots = bundle.certificates.len(),
-                bundle = hex::encode(&bundle.id()[..8]),
-                "the trust bundle has changed"
-            );
-            known = bundle;
+            if known.is_some() {
+                tracing::info!(
+                    roots = bundle.certificates.len(),
+                    bundle = hex::encode(&bundle.id()[..8]),
+                    "the trust bundle has changed"
+                );
+            }
+            known = Some(bundle);
         }
         if epochs.changed().await.is_err() {
             return;

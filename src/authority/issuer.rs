@@ -316,7 +316,11 @@ impl IssuerSet {
                 .collect()
         };
         KnownIssuers {
-            of_leaves: ids(|record| !record.is_root() && record.state.stands()),
+            // A prepared one has issued nothing here; what an imported one issued before is not ours until it issues.
+            of_leaves: ids(|record| {
+                !record.is_root()
+                    && matches!(record.state, IssuerState::Active | IssuerState::Retiring)
+            }),
             retired: ids(|record| record.state == IssuerState::Retired),
         }
     }

@@ -101,9 +101,12 @@ fn contents(
         if let ParsedExtension::IssuingDistributionPoint(point) = extension.parsed_extension()
             && let Some(DistributionPointName::FullName(names)) = &point.distribution_point
         {
-            shard = names.iter().find_map(|name| match name {
-                GeneralName::URI(url) => shard_of(url),
-                _ => None,
+            shard = names.iter().find_map(|name| {
+                if let GeneralName::URI(url) = name {
+                    shard_of(url)
+                } else {
+                    None
+                }
             });
         }
     }

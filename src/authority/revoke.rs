@@ -130,6 +130,24 @@ impl Authority {
         Ok(revoked)
     }
 
+    /// A CA that goes on issuing under a revoked certificate would make leaves that nobody accepts.
+    fn check_no_ca_in_service(&self, serials: &[Serial]) -> Result<(), AuthorityError> {
+        let issuers = self.issuers();
+        let found = issuers.standing().find(|issuer| {
+            !issuer.record.is_root() && serials.contains(&issuer.certificate.serial())
+        });
+        match found {
+            Some(issuer) => Err(AuthorityError::Conflict(format!(
+                "{} is the certificate of the CA {name}, which is {}; retiring it revokes it: portcullis ca rotate {name}, \
+                 then portcullis ca retire {name}",
+                issuer.certificate.serial(),
+                issuer.state(),
+                name = issuer.name(),
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// Revokes many, step by step. `detail` goes into each step's entry of the audit trail.
     async fn revoke_in_steps(
         &self,
@@ -139,6 +157,7 @@ impl Authority {
         reason: RevocationReason,
         detail: &Value,
     ) -> Result<Revoked, AuthorityError> {
+        self.check_no_ca_in_service(serials)?;
         let mut revoked = Revoked::default();
         let steps: Vec<&[Serial]> = match serials {
             [] => vec![&[]],

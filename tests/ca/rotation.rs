@@ -353,3 +353,27 @@ fn the_lists_of_a_retired_issuer_end_without_an_alarm() {
         .expect("curl runs");
     assert_eq!(String::from_utf8_lossy(&answer.stdout), "200");
 }
+
+/// A CA that goes on issuing under a revoked certificate would make leaves that nobody accepts.
+#[test]
+fn the_certificate_of_a_ca_in_service_is_not_revoked_beside_its_retirement() {
+    let server = Server::start();
+    let listed = server.json(&["cert", "list", "--profile", "intermediate"]);
+    let text = listed.to_string();
+    let serial = text
+        .split("\"serial\":\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .expect("a serial");
+    let refused = server.cli(&["cert", "revoke", serial, "--reason", "keyCompromise"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && said.contains("portcullis ca retire intermediate"),
+        "{said}"
+    );
+    server.enrol("device:fra/sensor-42");
+    server.json(&["ca", "rotate", "intermediate"]);
+    server.json(&["ca", "retire", "intermediate"]);
+    let again = server.json(&["cert", "revoke", serial, "--reason", "keyCompromise"]);
+    assert_eq!(again["already_revoked"][0], serial);
+}

@@ -11,7 +11,7 @@ use std::{
 
 use portcullis::{
     app::StateDir,
-    authority::{Authority, CurrentList, Issuer, Profiles},
+    authority::{Authority, CurrentList, Issuer, Profiles, Unseen},
     domain::{
         Clock, Principal, Timestamp,
         audit::{Actor, AuditDraft},
@@ -142,6 +142,20 @@ impl Stage {
             .revoke_certificates(&Actor::Authority, serials, RevocationReason::Superseded)
             .await
             .expect("revoked");
+    }
+
+    /// Revokes a certificate of an issuer that the store never saw.
+    pub async fn revoke_unseen(&self, issuer: &str) -> Serial {
+        let serial = Serial::random().expect("randomness");
+        let wanted = Unseen::Serial {
+            issuer: issuer.to_owned(),
+            serial,
+        };
+        self.authority
+            .revoke_unseen(&Actor::Authority, wanted, RevocationReason::Superseded)
+            .await
+            .expect("revoked");
+        serial
     }
 
     /// Publishes what is due: how many lists, and how many could not be.

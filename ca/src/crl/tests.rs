@@ -132,15 +132,15 @@ fn another_parser_reads_what_was_meant() {
             })
             .collect();
         assert_eq!(read, draft.entries);
-        let point =
-            list.extensions()
-                .iter()
-                .find_map(|extension| match extension.parsed_extension() {
-                    ParsedExtension::IssuingDistributionPoint(point) if extension.critical => {
-                        Some(point)
-                    }
-                    _ => None,
-                });
+        let point = list.extensions().iter().find_map(|extension| {
+            if let ParsedExtension::IssuingDistributionPoint(point) = extension.parsed_extension()
+                && extension.critical
+            {
+                Some(point)
+            } else {
+                None
+            }
+        });
         let point = point.expect("a critical issuing distribution point");
         assert_eq!(
             (point.only_contains_user_certs, point.only_contains_ca_certs),

@@ -70,6 +70,11 @@ impl Authority {
             self.profiles().check_issuer(issuer)?;
             if let Some(name) = &activate.instead_of {
                 let other = issuers.named(name)?;
+                if other.record.is_root() {
+                    return Err(AuthorityError::Invalid(format!(
+                        "{name} is a root; an intermediate takes the place of an intermediate"
+                    )));
+                }
                 changed.push(other.record.clone().begin_retiring(now)?);
             }
         }
@@ -83,7 +88,7 @@ impl Authority {
             actor,
             "issuer.activate",
             issuer.name(),
-            json!({ "retiring": retiring, "forced": activate.force }),
+            json!({ "retiring": retiring, "forced": activate.force, "threshold": activate.threshold }),
         );
         self.change_issuers(&issuers, changed.clone(), Vec::new(), audit)
             .await?;

@@ -356,9 +356,10 @@ fn name_constraints(constraints: &NameConstraints<'_>) -> Vec<String> {
         let Some(subtrees) = subtrees else { continue };
         lines.push(title.to_owned());
         lines.extend(subtrees.iter().map(|subtree| {
-            let name = match &subtree.base {
-                GeneralName::IPAddress(octets) => format!("IP:{}", network(octets)),
-                other => general_name(other),
+            let name = if let GeneralName::IPAddress(octets) = &subtree.base {
+                format!("IP:{}", network(octets))
+            } else {
+                general_name(&subtree.base)
             };
             format!("  {name}")
         }));
