@@ -96,7 +96,7 @@ pub async fn reconcile_state(
         epochs: sources.epochs.clone(),
         overridden: sources.overridden,
     };
-    let lost = missing(&database, &issuers, &known, &lists);
+    let lost = missing(&database, &issuers, &known, &lists, now);
     let names = |lost: &[Missing]| -> Vec<String> {
         lost.iter().map(|lost| name(lost, &issuers)).collect()
     };
@@ -154,8 +154,14 @@ fn name(lost: &Missing, issuers: &[IssuerRecord]) -> String {
     let found = lost
         .found
         .map_or_else(|| "none".to_owned(), |number| number.to_string());
+    let overdue = lost.overdue_since.map_or_else(String::new, |since| {
+        format!(
+            ", overdue since {since}: a younger one may have been published; a high-water mark of the lost disk would tell \
+             (--mark FILE)"
+        )
+    });
     format!(
-        "list {} of {issuer}: number {} was published, found: {found}",
+        "list {} of {issuer}: number {} was published, found: {found}{overdue}",
         lost.shard, lost.at_least
     )
 }

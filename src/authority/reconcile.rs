@@ -162,15 +162,20 @@ pub struct Missing {
     pub at_least: u64,
     /// The highest that was found.
     pub found: Option<u64>,
+    /// That one is as young as anything known says, but the next one has been due since then: who has no high-water mark of
+    /// the lost disk can't know whether it was published.
+    pub overdue_since: Option<Timestamp>,
 }
 
 /// The lists of these issuers that were published by all that is known, and of which no copy was found that is as young.
+/// A copy that is overdue counts only where a mark says that there was no younger one.
 #[must_use]
 pub fn missing(
     database: &WaterLevel,
     issuers: &[IssuerRecord],
     known: &Known,
     lists: &[FoundList],
+    now: Timestamp,
 ) -> Vec<Missing> {
     // A retired one has no lists any more: whatever it issued is refused.
     let stands = |level: &&ListLevel| {
@@ -195,12 +200,21 @@ pub fn missing(
     levels
         .into_iter()
         .filter_map(|level| {
-            let found = newest(lists, level.issuer, level.shard).map(|found| found.list.number);
-            (found < Some(level.number)).then_some(Missing {
+            let newest = newest(lists, level.issuer, level.shard).map(|found| &found.list);
+            let found = newest.map(|list| list.number);
+            let confirmed = known
+                .marks
+                .iter()
+                .any(|mark| mark.list(&level.issuer, level.shard) == level.number);
+            let overdue_since = newest
+                .filter(|list| list.next_update < now && !confirmed)
+                .map(|list| list.next_update);
+            (found < Some(level.number) || overdue_since.is_some()).then_some(Missing {
                 issuer: level.issuer,
                 shard: level.shard,
                 at_least: level.number,
                 found,
+                overdue_since,
             })
         })
         .collect()
@@ -227,7 +241,7 @@ pub async fn reconcile(
 ) -> Result<Reconciled, AuthorityError> {
     let database = store.water_level().await?;
     let issuers = store.issuers().await?;
-    let missing = missing(&database, &issuers, known, &lists);
+    let missing = missing(&database, &issuers, known, &lists, now);
     if !missing.is_empty() && !known.overridden {
         return Err(AuthorityError::Conflict(
             "not every list that was published was found".to_owned(),
@@ -258,7 +272,10 @@ pub async fn reconcile(
         .map(|missing| ListLevel {
             issuer: missing.issuer,
             shard: missing.shard,
-            number: missing.at_least.saturating_add(JUMP),
+            number: missing
+                .at_least
+                .max(missing.found.unwrap_or(0))
+                .saturating_add(JUMP),
         })
         .collect();
     let places: Vec<&str> = lists.iter().map(|found| found.place.as_str()).collect();
@@ -294,6 +311,68 @@ pub async fn reconcile(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ISSUER: IssuerKeyId = IssuerKeyId([1; 32]);
+
+    fn level(number: u64) -> WaterLevel {
+        WaterLevel {
+            epoch: 1,
+            audit_number: 1,
+            audit_hash: [0; 32],
+            checkpoint: 0,
+            lists: vec![ListLevel {
+                issuer: ISSUER,
+                shard: 0,
+                number,
+            }],
+        }
+    }
+
+    fn copy(number: u64) -> FoundList {
+        FoundList {
+            place: "a mirror".to_owned(),
+            list: ListCopy {
+                issuer: ISSUER,
+                shard: 0,
+                number,
+                this_update: Timestamp::from_unix_seconds(100),
+                next_update: Timestamp::from_unix_seconds(200),
+                der: Vec::new(),
+            },
+            entries: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_copy_that_is_too_old_by_anything_known_is_as_good_as_none() {
+        // The database's number, the mark's, the copy's, the time; and what is missing.
+        let table: [(u64, Option<u64>, Option<u64>, i64, bool); 8] = [
+            (5, None, Some(5), 150, false),
+            (5, None, Some(9), 150, false),
+            (5, None, Some(4), 150, true),
+            (5, None, None, 150, true),
+            (5, Some(7), Some(6), 150, true),
+            (5, Some(7), Some(7), 150, false),
+            // Overdue: only a mark can say that it was the last.
+            (5, None, Some(9), 250, true),
+            (5, Some(9), Some(9), 250, false),
+        ];
+        for (database, mark, found, now, is_missing) in table {
+            let known = Known {
+                marks: mark.map(level).into_iter().collect(),
+                epochs: Vec::new(),
+                overridden: false,
+            };
+            let lists: Vec<FoundList> = found.map(copy).into_iter().collect();
+            let now = Timestamp::from_unix_seconds(now);
+            let missing = missing(&level(database), &[], &known, &lists, now);
+            assert_eq!(
+                missing.len(),
+                usize::from(is_missing),
+                "{database} {mark:?} {found:?}: {missing:?}"
+            );
+        }
+    }
 
     #[test]
     fn a_shard_is_read_from_the_distribution_point() {

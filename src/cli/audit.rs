@@ -83,18 +83,38 @@ pub(super) fn run(args: &AuditArgs, state: &StateDir, as_json: bool) -> Outcome 
     }
 }
 
+/// How many entries are asked for at once.
+const PAGE: usize = 1000;
+
 fn list(args: &ListArgs, state: &StateDir, as_json: bool) -> Outcome {
-    let query = query(&[
-        ("actor", args.actor.clone()),
-        ("action", args.action.clone()),
-        ("subject", args.subject.clone()),
-        ("since", args.since.clone()),
-        ("until", args.until.clone()),
-        ("before", args.before.map(|number| number.to_string())),
-        ("after", args.after.map(|number| number.to_string())),
-        ("limit", Some(args.limit.to_string())),
-    ]);
-    let entries: Vec<AuditEntry> = Client::new(state)?.get(&format!("/v1/audit?{query}"))?;
+    let client = Client::new(state)?;
+    let (mut before, mut after) = (args.before, args.after);
+    let mut entries: Vec<AuditEntry> = Vec::new();
+    while entries.len() < args.limit {
+        let wanted = (args.limit - entries.len()).min(PAGE);
+        let query = query(&[
+            ("actor", args.actor.clone()),
+            ("action", args.action.clone()),
+            ("subject", args.subject.clone()),
+            ("since", args.since.clone()),
+            ("until", args.until.clone()),
+            ("before", before.map(|number| number.to_string())),
+            ("after", after.map(|number| number.to_string())),
+            ("limit", Some(wanted.to_string())),
+        ]);
+        let page: Vec<AuditEntry> = client.get(&format!("/v1/audit?{query}"))?;
+        let is_last = page.len() < wanted;
+        entries.extend(page);
+        if is_last {
+            break;
+        }
+        let last = entries.last().map(|entry| entry.number);
+        if after.is_some() {
+            after = last;
+        } else {
+            before = last;
+        }
+    }
     if as_json {
         output::json(&entries)?;
         return Ok(ExitCode::SUCCESS);
