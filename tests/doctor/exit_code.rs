@@ -1,5 +1,7 @@
 //! `portcullis doctor` with a real server.
 
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
 use serde_json::Value;
 
 use crate::support::{Server, eventually};
@@ -62,6 +64,49 @@ fn the_exit_code_follows_the_intermediate_to_its_end() {
     eventually("the log says so, too", || {
         server.log().contains("alarm=\"ca-expiry\"")
     });
+}
+
+/// The list of a root whose key is offline is renewed by people, who must be told in time: long before it is stale, in
+/// exit code, metric and log.
+#[test]
+fn the_list_of_an_offline_root_is_told_of_long_before_it_ends() {
+    const DAY: u64 = 86_400;
+    let mut server = Server::start();
+    let scratch = server.scratch("offline");
+    let (key, phrase) = (scratch.join("root.key"), scratch.join("passphrase"));
+    fs::write(&phrase, "a ceremony\n").expect("written");
+    fs::set_permissions(&phrase, fs::Permissions::from_mode(0o600)).expect("a file");
+    let path = |path: &Path| path.to_str().expect("text").to_owned();
+    server.json(&[
+        "ca",
+        "root",
+        "export",
+        "--to",
+        &path(&key),
+        "--passphrase-file",
+        &path(&phrase),
+    ]);
+    assert_eq!(doctor(&server, "offline-list"), (Some(0), "ok".to_owned()));
+    // 400 days, of which the last 100 are for arranging the ceremony.
+    for (days, code, severity) in [
+        (310, 1, "warning"),
+        (380, 2, "critical"),
+        (410, 2, "critical"),
+    ] {
+        let seconds = (days * DAY).to_string();
+        server.serve_with(&["--test-clock-ahead", &seconds]);
+        server.restart();
+        assert_eq!(
+            doctor(&server, "offline-list"),
+            (Some(code), severity.to_owned()),
+            "{days} days"
+        );
+        let metric = format!("portcullis_check{{check=\"offline-list\"}} {code}\n");
+        eventually("the metric and the log say so, too", || {
+            crate::metrics::scrape(&server).1.contains(&metric)
+                && server.log().contains("alarm=\"offline-list\"")
+        });
+    }
 }
 
 #[test]
