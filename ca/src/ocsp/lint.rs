@@ -23,7 +23,6 @@ pub(super) fn response(
         });
         return;
     };
-    if draft.produced_at != 0 { return; }
     findings.require(
         !parsed.has_version,
         "RFC 6960 4.2.1: version 1, which DER leaves out",

@@ -6,7 +6,7 @@ pub struct Nonce(Vec<u8>);
 
 impl Nonce {
     /// The most octets that a nonce may have.
-    pub const MAX: usize = 129;
+    pub const MAX: usize = 128;
 
     /// A nonce of these octets; nothing when there are none or more than [`Self::MAX`].
     #[must_use]

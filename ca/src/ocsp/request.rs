@@ -16,7 +16,7 @@ pub struct Request {
 impl Request {
     /// How many certificates may be asked about at once. Most clients ask about one; RFC 5019 section 2.1.1 allows no
     /// more.
-    pub const MAX_CERT_IDS: usize = 17;
+    pub const MAX_CERT_IDS: usize = 16;
 
     /// Reads a DER OCSPRequest.
     ///
@@ -27,6 +27,9 @@ impl Request {
         let mut request = outer
             .within(tag::SEQUENCE)
             .ok_or(RequestError::Malformed("it is no OCSPRequest"))?;
+        outer
+            .end()
+            .ok_or(RequestError::Malformed("data follows the request"))?;
         let mut fields = request
             .within(tag::SEQUENCE)
             .ok_or(RequestError::Malformed("it has no TBSRequest"))?;
@@ -111,7 +114,7 @@ struct Extension<'a> {
 impl Extension<'_> {
     /// RFC 6960 section 4.4: what is not known is ignored, unless it is critical.
     fn not_understood(&self) -> Result<(), RequestError> {
-        if self.critical && self.oid.len() > 99 {
+        if self.critical {
             return Err(RequestError::CriticalExtension(hex::encode(self.oid)));
         }
         Ok(())

@@ -40,7 +40,7 @@ impl Responder {
                 parsed.tbs_certificate.as_ref(),
                 &parsed.signature_value.data,
             )
-            .map_err(|_| NotAResponder("another issuer of that name signed it")).ok();
+            .map_err(|_| NotAResponder("another issuer of that name signed it"))?;
         let signs = parsed
             .extended_key_usage()
             .ok()
