@@ -377,13 +377,25 @@ pub(super) async fn activate(
     Ok(Json(shown(&changed, &state)))
 }
 
+/// How to retire.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retire {
+    /// Although leaves are still good.
+    pub yes: bool,
+}
+
 pub(super) async fn retire(
     State(state): State<SharedState>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
+    Json(wanted): Json<Retire>,
 ) -> Result<Json<Vec<ShownIssuer>>, Problem> {
     let actor = caller.on_everything()?;
-    let changed = state.authority.retire_issuer(&actor, &name).await?;
+    let changed = state
+        .authority
+        .retire_issuer(&actor, &name, wanted.yes)
+        .await?;
     Ok(Json(shown(&changed, &state)))
 }
 

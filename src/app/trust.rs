@@ -39,7 +39,7 @@ pub(super) async fn keep_trust_current(
                     tracing::error!(alarm = "anchors", %error, "the gate keeps the anchors that it had");
                 }
             }
-            write(state, &bundle.pem());
+            write(state, "root.pem", &bundle.pem());
             if known.is_some() {
                 tracing::info!(
                     roots = bundle.certificates.len(),
@@ -49,15 +49,18 @@ pub(super) async fn keep_trust_current(
             }
             known = Some(bundle);
         }
+        if let Ok(issuer) = authority.issuers().issuing("device") {
+            write(state, "intermediate.pem", &issuer.pem());
+        }
         if epochs.changed().await.is_err() {
             return;
         }
     }
 }
 
-/// Clients are told to take `root.pem`; nothing here reads it.
-fn write(state: &StateDir, pem: &str) {
-    if let Err(error) = state.replace("root.pem", 0o644, pem.as_bytes()) {
-        tracing::warn!(%error, "root.pem is not up to date");
+/// Clients are told to take these; nothing here reads them.
+fn write(state: &StateDir, name: &str, pem: &str) {
+    if let Err(error) = state.replace(name, 0o644, pem.as_bytes()) {
+        tracing::warn!(%error, "{name} is not up to date");
     }
 }

@@ -52,7 +52,7 @@ pub enum AuthorityError {
     AlreadyRevoked,
     /// The key that must sign is not here.
     #[error(
-        "the key of {0} is offline: it was exported and removed; bring it back for this, or sign with it where it is (portcullis ca --help)"
+        "the key of {0} is offline: it is kept elsewhere; sign with it where it is (portcullis ca sign, portcullis ca root crl {0})"
     )]
     KeyOffline(String),
     /// The key that must sign did not, as when its token is away. It was logged; the text is for operators, not for

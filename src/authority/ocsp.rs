@@ -408,13 +408,18 @@ impl Authority {
 
     /// Keeps the responders in good time, until it is dropped. `app` runs it as a job.
     pub async fn keep_responders_current(&self) {
+        let mut epochs = self.standing().subscribe();
         loop {
             // What failed has been told.
             let pause = match self.renew_due_responders().await {
                 Ok(()) => 60,
                 Err(_) => RETRY_AFTER.as_secs(),
             };
-            tokio::time::sleep(Duration::from_secs(pause)).await;
+            // A new issuer wants its responder at once.
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(pause)) => {}
+                changed = epochs.changed() => if changed.is_err() { return },
+            }
         }
     }
 }

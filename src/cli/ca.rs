@@ -7,12 +7,11 @@ use std::{fs, path::PathBuf, process::ExitCode};
 
 use clap::Subcommand;
 use portcullis_ca::key::KeyAlgorithm;
-use serde_json::json;
 use zeroize::Zeroize;
 
 use super::{Failure, Outcome, client::Client, output, passphrase::PassphraseArgs};
 use crate::{
-    api::issuer::{Install, NewIssuer, Rotate, ShownBundle, ShownIssuer, Start, TakeIn},
+    api::issuer::{Install, NewIssuer, Retire, Rotate, ShownBundle, ShownIssuer, Start, TakeIn},
     app::StateDir,
     domain::issuer::{IssuerRole, IssuerState},
 };
@@ -77,6 +76,9 @@ pub(super) enum CaCommand {
     Retire {
         /// Its name
         name: String,
+        /// Although certificates that it issued are still good
+        #[arg(long)]
+        yes: bool,
     },
     /// Take a root's key offline, and make its lists then
     #[command(subcommand)]
@@ -190,8 +192,9 @@ pub(super) fn run(command: CaCommand, state: &StateDir, as_json: bool) -> Outcom
             let changed: Vec<ShownIssuer> = client()?.post(&path(&name, "activate")?, &start)?;
             tell(&changed, as_json)
         }
-        CaCommand::Retire { name } => {
-            let changed: Vec<ShownIssuer> = client()?.post(&path(&name, "retire")?, &json!({}))?;
+        CaCommand::Retire { name, yes } => {
+            let changed: Vec<ShownIssuer> =
+                client()?.post(&path(&name, "retire")?, &Retire { yes })?;
             tell(&changed, as_json)
         }
         CaCommand::Bundle => {

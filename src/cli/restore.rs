@@ -135,8 +135,9 @@ fn reconcile(args: RestoreArgs, state: &StateDir, as_json: bool) -> Outcome {
     }
     if let Some(made_at) = done.made_at {
         say!(
-            "What lists do not tell is lost: API keys revoked, enrolments ended and policies applied since {made_at} must be \
-             revoked, ended and applied again (portcullis key list, portcullis policy show)"
+            "What lists do not tell is lost: API keys revoked, enrolments ended, invitations used, keys blocked, CAs changed and \
+             policies applied since {made_at} must be revoked, ended and applied again (portcullis key list, portcullis ca \
+             list, portcullis policy show)"
         );
     }
     say!(

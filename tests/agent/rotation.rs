@@ -100,7 +100,7 @@ fn a_device_follows_the_root_and_one_that_was_away_all_the_time_says_what_to_do(
         assert_eq!((roots.len(), issuer), (2, below_new.clone()), "{name}");
     }
 
-    server.json(&["ca", "retire", "root"]);
+    server.json(&["ca", "retire", "root", "--yes"]);
     eventually("the device hears that the old root is gone", || {
         succeeds(&here, &["run", "--once", "--hook", &hook]);
         trusted_and_issuer(&here) == (vec![new.clone()], below_new.clone())

@@ -152,7 +152,7 @@ fn a_root_key_goes_offline_and_the_authority_works_on() {
         "intermediate",
     ]);
     server.enrol("device:fra/sensor-44");
-    let retired = server.json(&["ca", "retire", "intermediate"]);
+    let retired = server.json(&["ca", "retire", "intermediate", "--yes"]);
     assert_eq!(retired[0]["state"], "retired");
     // The draft from before does not know that.
     let output = server.cli(

@@ -68,7 +68,7 @@ async fn a_slow_change_does_not_undo_what_was_decided_meanwhile() {
     house.activate("root-2").await.expect("activated");
     house
         .authority
-        .retire_issuer(&ACTOR, "root")
+        .retire_issuer(&ACTOR, "root", true)
         .await
         .expect("retired");
     house.keys.exports.add_permits(1);
@@ -144,7 +144,7 @@ async fn a_retired_root_is_no_longer_vouched_for_by_the_one_that_crossed_it() {
     let new = issuers.named("root-2").expect("an issuer").id();
     house
         .authority
-        .retire_issuer(&ACTOR, "root")
+        .retire_issuer(&ACTOR, "root", true)
         .await
         .expect("retired");
     let revoked = house
@@ -194,7 +194,7 @@ async fn a_retirement_that_was_cut_short_is_finished_by_asking_again() {
     house.restart().await;
     house
         .authority
-        .retire_issuer(&ACTOR, "intermediate")
+        .retire_issuer(&ACTOR, "intermediate", true)
         .await
         .expect("finished");
     let record = house
@@ -207,7 +207,10 @@ async fn a_retirement_that_was_cut_short_is_finished_by_asking_again() {
         record.revocation.is_some(),
         "verifiers elsewhere hear of it"
     );
-    let again = house.authority.retire_issuer(&ACTOR, "intermediate").await;
+    let again = house
+        .authority
+        .retire_issuer(&ACTOR, "intermediate", true)
+        .await;
     assert!(
         matches!(again, Err(AuthorityError::Conflict(_))),
         "{again:?}"
@@ -291,7 +294,7 @@ async fn what_a_retired_issuer_signed_a_moment_ago_is_not_recorded() {
     leaf.serial = "0badc0de".parse().expect("a serial");
     house
         .authority
-        .retire_issuer(&ACTOR, "intermediate")
+        .retire_issuer(&ACTOR, "intermediate", true)
         .await
         .expect("retired");
     let audit = AuditDraft {
@@ -315,7 +318,7 @@ async fn a_retired_issuers_last_list_is_nobodys_alarm() {
     house.rotate("intermediate").await;
     house
         .authority
-        .retire_issuer(&ACTOR, "intermediate")
+        .retire_issuer(&ACTOR, "intermediate", true)
         .await
         .expect("retired");
     house.clock.0.fetch_add(3 * 86_400, Ordering::SeqCst);

@@ -175,7 +175,7 @@ fn an_intermediate_is_rotated_under_load_and_its_leaves_end_when_it_is_retired()
         (call(&server, &device), call(&server, &young)),
         ("200".into(), "200".into())
     );
-    server.json(&["ca", "retire", "intermediate"]);
+    server.json(&["ca", "retire", "intermediate", "--yes"]);
     assert_ne!(
         call(&server, &device),
         "200",
@@ -256,7 +256,7 @@ fn a_root_is_rotated_under_load_and_its_leaves_end_when_it_is_retired() {
     // New by old and old by new: either root alone leads to the leaves of both.
     verify_with_either_root(&server, &device, &young);
 
-    server.json(&["ca", "retire", "root"]);
+    server.json(&["ca", "retire", "root", "--yes"]);
     assert_ne!(
         call(&server, &device),
         "200",
@@ -342,7 +342,7 @@ fn copy_device(from: &Path, to: &Path) {
 fn the_lists_of_a_retired_issuer_end_without_an_alarm() {
     let mut server = Server::start();
     server.json(&["ca", "rotate", "intermediate"]);
-    server.json(&["ca", "retire", "intermediate"]);
+    server.json(&["ca", "retire", "intermediate", "--yes"]);
     server.kill();
     server.serve_with(&["--test-clock-ahead", "259200"]);
     server.restart();
@@ -373,7 +373,13 @@ fn the_certificate_of_a_ca_in_service_is_not_revoked_beside_its_retirement() {
     );
     server.enrol("device:fra/sensor-42");
     server.json(&["ca", "rotate", "intermediate"]);
-    server.json(&["ca", "retire", "intermediate"]);
+    let careless = server.cli(&["ca", "retire", "intermediate"]);
+    let said = String::from_utf8_lossy(&careless.stderr).into_owned();
+    assert!(
+        said.contains("are still good") && said.contains("--yes"),
+        "{said}"
+    );
+    server.json(&["ca", "retire", "intermediate", "--yes"]);
     let again = server.json(&["cert", "revoke", serial, "--reason", "keyCompromise"]);
     assert_eq!(again["already_revoked"][0], serial);
 }

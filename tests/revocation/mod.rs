@@ -334,3 +334,27 @@ fn a_revocation_is_on_the_list_and_survives_a_restart() {
     thread::sleep(std::time::Duration::from_millis(50));
     assert!(!server.log().contains(token));
 }
+
+/// An invitation that nobody has used yet would let the device back in.
+#[test]
+fn revoking_a_principal_takes_back_its_other_invitations() {
+    let server = Server::start();
+    let spare = server.invite(DEVICE, &[])["token"]
+        .as_str()
+        .expect("a token")
+        .to_owned();
+    server.enrol(DEVICE);
+    server.json(&["cert", "revoke", DEVICE, "--reason", "privilegeWithdrawn"]);
+    let again = Command::new(AGENT)
+        .args(["enroll", "--state-dir"])
+        .arg(server.scratch("again").join("state"))
+        .env("PORTCULLIS_TOKEN", spare)
+        .output()
+        .expect("portcullis-agent runs");
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(
+        !again.status.success() && said.contains("taken back"),
+        "{said}"
+    );
+    server.enrol(DEVICE.replace("42", "43").as_str());
+}

@@ -88,7 +88,7 @@ pub(super) fn seal(pkcs8: &[u8], passphrase: &[u8]) -> Result<Zeroizing<String>,
         aws_lc_rs::rand::fill(random)
             .map_err(|_| KeyError::Provider("no randomness".to_owned()))?;
     }
-    let parameters = pkcs8::pkcs5::scrypt::Params::new(15, 8, 1).map_err(|error| failed(&error))?;
+    let parameters = pkcs8::pkcs5::scrypt::Params::new(14, 8, 5).map_err(|error| failed(&error))?;
     let parameters =
         pkcs8::pkcs5::pbes2::Parameters::generate_scrypt_aes256cbc(parameters, &salt, iv)
             .map_err(|error| failed(&error))?;

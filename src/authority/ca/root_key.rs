@@ -95,6 +95,15 @@ impl Authority {
         root: &Arc<Issuer>,
         next_ceremony: Duration,
     ) -> Result<Timestamp, AuthorityError> {
+        let usual = self.inner.parts.list_schedule.life;
+        if next_ceremony < usual {
+            return Err(AuthorityError::Invalid(format!(
+                "the next ceremony is in {} s, sooner than a list ends by itself ({} s); say when the key will be at hand \
+                 again: --next-ceremony 400d",
+                next_ceremony.as_secs(),
+                usual.as_secs()
+            )));
+        }
         let end = Timestamp::from_unix_seconds(root.certificate.not_after());
         let until = (self.now() + next_ceremony).min(end);
         let (draft, _) = self.list_draft_for(root, 0, until).await?;

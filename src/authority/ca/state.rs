@@ -1,5 +1,7 @@
 //! Activating and retiring issuers.
 
+use std::sync::Arc;
+
 use portcullis_ca::{certificate::IssuerCertificate, revocation::RevocationReason, serial::Serial};
 use serde_json::json;
 
@@ -9,6 +11,7 @@ use crate::{
         audit::Actor,
         issuer::{IssuerRecord, IssuerState},
     },
+    store::RevocationQuery,
 };
 
 /// An issuer that is to issue.
@@ -34,7 +37,8 @@ impl Authority {
     /// begins to retire with its own. The answer is every issuer that changed, the one that was named first.
     ///
     /// # Errors
-    /// `Invalid` when its extended key usages lack what its profiles are for; `Conflict` when the state is wrong, or too few devices trust the root yet and `force` is not set.
+    /// `Invalid` when its extended key usages lack what its profiles are for; `Conflict` when the state is wrong, or too
+    /// few devices trust its root yet and `force` is not set.
     pub async fn activate_issuer(
         &self,
         actor: &Actor,
@@ -68,6 +72,10 @@ impl Authority {
         } else {
             issuer.signer()?;
             self.profiles().check_issuer(issuer)?;
+            if issuer.record.parent.is_none() {
+                // Its root is somebody else's, and new to the devices.
+                self.check_ready(activate).await?;
+            }
             if let Some(name) = &activate.instead_of {
                 let other = issuers.named(name)?;
                 if other.record.is_root() {
@@ -131,9 +139,27 @@ impl Authority {
             return Ok(());
         }
         Err(AuthorityError::Conflict(format!(
-            "{} of {} devices and services have not fetched the trust bundle with this root, and could not verify what it \
+            "{} of {} devices and services have not fetched the trust bundle with its root, and could not verify what it \
              issues; portcullis ca readiness names them, --force goes ahead all the same",
             readiness.missing, readiness.all,
+        )))
+    }
+
+    async fn check_no_good_leaves(&self, ending: &[&Arc<Issuer>]) -> Result<(), AuthorityError> {
+        let mut good = 0;
+        for issuer in ending.iter().filter(|issuer| !issuer.record.is_root()) {
+            let query = RevocationQuery {
+                issuer: Some(issuer.id()),
+                ..RevocationQuery::default()
+            };
+            let reason = RevocationReason::CessationOfOperation;
+            good += self.revocable(&query, reason, 0).await?.count;
+        }
+        if good == 0 {
+            return Ok(());
+        }
+        Err(AuthorityError::Conflict(format!(
+            "{good} certificates that it issued are still good, and would be refused at once; --yes goes ahead"
         )))
     }
 
@@ -142,11 +168,13 @@ impl Authority {
     /// issuer that changed. What was cut short is finished by asking again.
     ///
     /// # Errors
-    /// `Conflict` when one of them still issues, or all of it was done before.
+    /// `Conflict` when one of them still issues, or all of it was done before; and when leaves of theirs are still good,
+    /// unless it is done `knowingly`.
     pub async fn retire_issuer(
         &self,
         actor: &Actor,
         name: &str,
+        knowingly: bool,
     ) -> Result<Vec<IssuerRecord>, AuthorityError> {
         let issuers = self.issuers();
         let now = self.now();
@@ -170,6 +198,9 @@ impl Authority {
             .filter(|issuer| issuer.state() != IssuerState::Retired)
             .map(|issuer| issuer.record.clone().retire(now))
             .collect::<Result<Vec<_>, _>>()?;
+        if !knowingly {
+            self.check_no_good_leaves(&ending).await?;
+        }
         if !changed.is_empty() {
             let names: Vec<&str> = changed.iter().map(|it| it.name.as_str()).collect();
             let audit = self.audit(actor, "issuer.retire", name, json!({ "issuers": names }));

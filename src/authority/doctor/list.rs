@@ -66,7 +66,7 @@ pub(super) fn of_issuer(
     let (check, remedy) = if is_offline {
         (
             Check::OfflineList,
-            "bring the key back for a ceremony and renew the list: portcullis ca root crl",
+            "bring the key back for a ceremony and renew the list: portcullis ca root crl NAME",
         )
     } else {
         (

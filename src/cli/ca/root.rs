@@ -32,7 +32,10 @@ use crate::{
         output,
         passphrase::PassphraseArgs,
     },
-    domain::duration::WrittenDuration,
+    domain::{
+        duration::WrittenDuration,
+        issuer::{IssuerRole, IssuerState},
+    },
 };
 
 #[derive(Debug, Subcommand)]
@@ -49,9 +52,8 @@ pub(in crate::cli) enum RootCommand {
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ExportArgs {
-    /// The root's name
-    #[arg(default_value = "root")]
-    name: String,
+    /// The root's name [default: the root that issues]
+    name: Option<String>,
     /// Where the sealed key goes; it must not be there yet
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
@@ -78,9 +80,8 @@ pub(in crate::cli) struct How {
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct CrlArgs {
-    /// The root's name
-    #[arg(default_value = "root")]
-    name: String,
+    /// The root's name [default: the root that issues]
+    name: Option<String>,
     #[command(flatten)]
     how: How,
     #[command(flatten)]
@@ -120,6 +121,7 @@ pub(in crate::cli) fn run(
 }
 
 fn export(client: &Client, args: &ExportArgs, as_json: bool) -> Outcome {
+    let name = root_name(client, args.name.as_ref())?;
     let passphrase = args
         .passphrase
         .read_new("passphrase that seals the root's key")?
@@ -139,7 +141,7 @@ fn export(client: &Client, args: &ExportArgs, as_json: bool) -> Outcome {
         .map_err(|_| Failure::usage("the passphrase is not UTF-8"))?;
     let seconds = args.next_ceremony.0.as_secs();
     let exported: KeyExported = client.post(
-        &path(&args.name, "export-key")?,
+        &path(&name, "export-key")?,
         &ExportKey {
             passphrase: text.to_owned(),
             next_ceremony_seconds: seconds,
@@ -151,7 +153,7 @@ fn export(client: &Client, args: &ExportArgs, as_json: bool) -> Outcome {
     let written = zeroize::Zeroizing::new(fs::read_to_string(&args.to).map_err(Failure::new)?);
     SigningKey::from_pkcs8_pem(&written, Some(&passphrase)).map_err(Failure::new)?;
     let removed: ShownIssuer = client.post(
-        &path(&args.name, "remove-key")?,
+        &path(&name, "remove-key")?,
         &RemoveKey {
             next_ceremony_seconds: seconds,
         },
@@ -162,13 +164,13 @@ fn export(client: &Client, args: &ExportArgs, as_json: bool) -> Outcome {
     }
     say!(
         "The key of {} is in {}, sealed, and no longer here",
-        args.name,
+        name,
         args.to.display()
     );
     say!(
         "Its list is good until {}; before that: portcullis ca root crl {}",
         exported.list_until,
-        args.name
+        name
     );
     say!(
         "portcullis doctor warns in time. Move the file to where the key is to be kept, and check that it opens there"
@@ -177,10 +179,11 @@ fn export(client: &Client, args: &ExportArgs, as_json: bool) -> Outcome {
 }
 
 fn crl(client: &Client, args: &CrlArgs, as_json: bool) -> Outcome {
+    let name = root_name(client, args.name.as_ref())?;
     let draft = || -> Result<ShownDraft, Failure> {
         let life = args.next_ceremony.0.as_secs().to_string();
         let query = query(&[("life_seconds", Some(life))]);
-        client.get(&format!("{}?{query}", path(&args.name, "list-draft")?))
+        client.get(&format!("{}?{query}", path(&name, "list-draft")?))
     };
     if let Some(file) = &args.how.draft {
         let text = serde_json::to_vec_pretty(&draft()?).map_err(Failure::new)?;
@@ -195,7 +198,7 @@ fn crl(client: &Client, args: &CrlArgs, as_json: bool) -> Outcome {
     let der = if let Some(file) = &args.how.publish {
         fs::read(file).map_err(|error| at(file, &error))?
     } else {
-        let issuer: ShownIssuer = client.get(path(&args.name, "")?.trim_end_matches('/'))?;
+        let issuer: ShownIssuer = client.get(path(&name, "")?.trim_end_matches('/'))?;
         let certificate = certificate_of(&issuer)?;
         let key = read_key(
             args.how
@@ -207,7 +210,7 @@ fn crl(client: &Client, args: &CrlArgs, as_json: bool) -> Outcome {
         sign(&draft()?, &certificate, &key)?
     };
     let list: ShownList = client.post(
-        &path(&args.name, "list")?,
+        &path(&name, "list")?,
         &SignedList {
             der: STANDARD.encode(der),
         },
@@ -218,11 +221,24 @@ fn crl(client: &Client, args: &CrlArgs, as_json: bool) -> Outcome {
         say!(
             "Published list number {} of {}, good until {}",
             list.number,
-            args.name,
+            name,
             list.next_update
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The root that was named, else the one that issues.
+fn root_name(client: &Client, named: Option<&String>) -> Result<String, Failure> {
+    if let Some(name) = named {
+        return Ok(name.clone());
+    }
+    let issuers: Vec<ShownIssuer> = client.get("/v1/issuers")?;
+    issuers
+        .iter()
+        .find(|issuer| issuer.role == IssuerRole::Root && issuer.state == IssuerState::Active)
+        .map(|issuer| issuer.name.to_string())
+        .ok_or_else(|| Failure::usage("no root issues; name one: portcullis ca list"))
 }
 
 fn sign_crl(args: &SignCrlArgs) -> Outcome {

@@ -191,7 +191,9 @@ impl Commands for SqliteStore {
             let all = enrolment::of_principal(transaction, &principal).map_err(failed)?;
             let reason = format!("its certificates were revoked: {reason}");
             let ended = enrolment::end_all(transaction, all.into_iter(), audit.at, &reason)?;
-            if ended > 0 {
+            // Those that nobody has used yet would let it back in.
+            let taken_back = invitation::take_back(transaction, &principal, audit.at)?;
+            if ended > 0 || taken_back > 0 {
                 transaction.audit(&audit)?;
             }
             Ok(ended)

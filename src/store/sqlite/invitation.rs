@@ -2,9 +2,12 @@
 
 use rusqlite::{Connection, params};
 
-use super::{SqliteStore, failed, find, to_json};
+use super::{SqliteStore, failed, find, from_json, to_json};
 use crate::{
-    domain::invitation::{Invitation, InvitationId},
+    domain::{
+        Principal, Timestamp,
+        invitation::{Invitation, InvitationId},
+    },
     store::{Answer, Invitations, StoreError},
 };
 
@@ -43,4 +46,27 @@ pub(super) fn put(connection: &Connection, invitation: &Invitation) -> Result<()
         })
         .map(drop)
         .map_err(failed)
+}
+
+/// Takes back every invitation of a principal; the answer is how many were still open.
+pub(super) fn take_back(
+    connection: &Connection,
+    principal: &Principal,
+    at: Timestamp,
+) -> Result<usize, StoreError> {
+    let open: Vec<Invitation> = connection
+        .prepare_cached("SELECT body FROM invitations WHERE principal = ?")
+        .and_then(|mut query| {
+            query
+                .query_map([principal.to_string()], |row| from_json(row, 0))?
+                .collect()
+        })
+        .map_err(failed)?;
+    let mut taken_back = 0;
+    for mut invitation in open.into_iter().filter(|it| it.revoked_at.is_none()) {
+        invitation.revoked_at = Some(at);
+        put(connection, &invitation)?;
+        taken_back += 1;
+    }
+    Ok(taken_back)
 }

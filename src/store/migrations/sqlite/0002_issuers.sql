@@ -14,3 +14,6 @@ CREATE TABLE bundle_holders (
     bundle     BLOB NOT NULL,
     fetched_at INTEGER NOT NULL
 ) STRICT;
+
+-- Revoking a principal takes back every invitation of it.
+CREATE INDEX invitations_by_principal ON invitations (principal);
