@@ -353,7 +353,7 @@ fn revoking_a_principal_takes_back_its_other_invitations() {
         .expect("portcullis-agent runs");
     let said = String::from_utf8_lossy(&again.stderr).into_owned();
     assert!(
-        !again.status.success() && said.contains("taken back"),
+        !again.status.success() && said.contains("withdrawn"),
         "{said}"
     );
     server.enrol(DEVICE.replace("42", "43").as_str());
