@@ -346,7 +346,8 @@ mod tests {
     #[test]
     fn a_copy_that_is_too_old_by_anything_known_is_as_good_as_none() {
         // The database's number, the mark's, the copy's, the time; and what is missing.
-        let table: [(u64, Option<u64>, Option<u64>, i64, bool); 8] = [
+        type Case = (u64, Option<u64>, Option<u64>, i64, bool);
+        let table: [Case; 8] = [
             (5, None, Some(5), 150, false),
             (5, None, Some(9), 150, false),
             (5, None, Some(4), 150, true),

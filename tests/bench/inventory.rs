@@ -5,6 +5,7 @@
 //! indexes are as full as those of a store that grew. Then they are measured in turn, three times each; the medians count.
 //! The page cache of the system is warm where it is large enough: it is said how large the files are.
 #![allow(missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
 use std::{
     fs,
