@@ -2,7 +2,7 @@
 //! principal, no serial, no secret is ever one.
 //!
 //! Everything is read from memory when it is asked for; nothing here waits for the store. To add a metric: a line in
-//! [`families`].
+//! `families.rs`.
 
 use std::sync::Arc;
 

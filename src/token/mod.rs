@@ -10,7 +10,7 @@
 //! the process behind the module dead) the call ends with an error that says so; the next call opens everything anew, so
 //! that it works again as soon as the token is back. A PIN that was refused is never tried again.
 //!
-//! To add a kind of key: [`mechanism`], and [`public_key`] to read it.
+//! To add a kind of key: `mechanism.rs`, and `public_key.rs` to read it.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

@@ -1,6 +1,6 @@
 //! A private key under a passphrase: PBES2 with scrypt and AES-256-CBC (RFC 8018, RFC 7914), in PEM (RFC 7468).
 //!
-//! Damage is found before any passphrase is asked for, where there is a [`checksum`](super::checksum).
+//! Damage is found before any passphrase is asked for, where there is a [`checksum`].
 
 use pkcs8::{EncryptedPrivateKeyInfoRef, LineEnding, PrivateKeyInfoRef, SecretDocument};
 use zeroize::Zeroizing;
