@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    config::ExternalAccount,
     external_account_binding::ExternalAccountBinding,
     jwk::Jwk,
     problem::{Problem, ProblemType},
@@ -22,7 +21,7 @@ use super::{
 };
 use crate::{
     authority::NewAccount,
-    domain::{account::Account, id::AccountId, invitation::InvitationId},
+    domain::{ExternalAccount, account::Account, id::AccountId, invitation::InvitationId},
 };
 
 /// The most contacts that an account may have.
@@ -74,7 +73,7 @@ pub async fn create(
     let wanted: NewAccountRequest = signed.payload.object()?;
     if let Some(existing) = state
         .authority
-        .account_by_key(&signed.key.thumbprint())
+        .account_by_key(&state.settings.rules.name, &signed.key.thumbprint())
         .await?
     {
         check_standing(&existing)?;
@@ -96,6 +95,7 @@ pub async fn create(
     )
     .await?;
     let new = NewAccount {
+        directory: state.settings.rules.name.clone(),
         thumbprint: signed.key.thumbprint(),
         jwk: signed.key.to_value(),
         contacts: wanted.contact,
@@ -111,7 +111,7 @@ pub async fn create(
         // Another request with this key was quicker.
         Err(error) => match state
             .authority
-            .account_by_key(&signed.key.thumbprint())
+            .account_by_key(&state.settings.rules.name, &signed.key.thumbprint())
             .await?
         {
             Some(account) => Ok(answer(&state, StatusCode::OK, account, None)),
@@ -185,7 +185,7 @@ async fn verify_binding(
     url: &str,
 ) -> Result<Option<InvitationId>, Problem> {
     let Some(json) = binding else {
-        return match state.settings.external_account {
+        return match state.settings.rules.external_account {
             ExternalAccount::Optional => Ok(None),
             ExternalAccount::Required => Err(Problem::new(
                 ProblemType::ExternalAccountRequired,

@@ -35,6 +35,9 @@ struct AuthorizationObject {
     status: &'static str,
     expires: Timestamp,
     identifier: WireIdentifier,
+    /// RFC 8555 section 7.1.4: the identifier is then the name without `*.`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    wildcard: bool,
     challenges: Vec<ChallengeObject>,
 }
 
@@ -84,10 +87,17 @@ pub async fn own_authorization(
 }
 
 fn answer(state: &AcmeState, authorization: &Authorization) -> Response {
+    let mut identifier = WireIdentifier::from(&authorization.identifier);
+    let base_name = identifier.value.strip_prefix("*.").map(str::to_owned);
+    let wildcard = base_name.is_some();
+    if let Some(base_name) = base_name {
+        identifier.value = base_name;
+    }
     let object = AuthorizationObject {
         status: authorization.status_at(state.clock.now()),
         expires: authorization.expires_at.whole_seconds(),
-        identifier: WireIdentifier::from(&authorization.identifier),
+        identifier,
+        wildcard,
         challenges: authorization
             .challenges
             .iter()

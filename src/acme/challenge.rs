@@ -77,6 +77,10 @@ fn problem_of(failure: &ValidationFailure) -> Problem {
         ValidationFailureKind::Dns => ProblemType::Dns,
         ValidationFailureKind::IncorrectResponse => ProblemType::IncorrectResponse,
         ValidationFailureKind::Unauthorized => ProblemType::Unauthorized,
+        ValidationFailureKind::Tls => ProblemType::Tls,
+        ValidationFailureKind::Caa => ProblemType::Caa,
+        ValidationFailureKind::BadAttestationStatement => ProblemType::BadAttestationStatement,
+        ValidationFailureKind::RejectedIdentifier => ProblemType::RejectedIdentifier,
     };
     Problem::new(kind, failure.detail.clone())
 }
@@ -181,6 +185,16 @@ impl Validations {
                             )
                             .await
                     }
+                    ChallengeKind::Dns01
+                    | ChallengeKind::TlsAlpn01
+                    | ChallengeKind::DnsAccount01
+                    | ChallengeKind::DeviceAttest01 => Err(ValidationFailure {
+                        kind: ValidationFailureKind::Unauthorized,
+                        detail: format!(
+                            "{} is not offered here; take another challenge",
+                            challenge.kind.name()
+                        ),
+                    }),
                 }
             };
             match outcome {
@@ -210,8 +224,11 @@ pub(super) async fn resume_all(state: Arc<AcmeState>) {
     };
     for authorization in unfinished {
         match state.authority.account(&authorization.account).await {
-            Ok(Some(account)) => resume(&state, &account, &authorization),
-            Ok(None) => {}
+            Ok(Some(account)) if account.directory == state.settings.rules.name => {
+                resume(&state, &account, &authorization);
+            }
+            // Another directory's, which takes it up itself.
+            Ok(_) => {}
             Err(error) => {
                 tracing::error!(%error, authorization = %authorization.id, "a validation can't be taken up");
             }

@@ -1,14 +1,22 @@
 //! The ACME server's part of the configuration: as read (`AcmeConfig`), and as checked (`AcmeSettings`).
 
-use std::{net::IpAddr, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
 use super::http01::AllowedNetworks;
+use crate::domain::{
+    Directories, Directory, DirectoryName, ExternalAccount, ProfileName, challenge::ChallengeKind,
+};
 
-/// `[acme]` as read.
+/// `[acme]` as read: the default directory, and what all directories share; and `[acme.directories.NAME]`, with the same
+/// keys but those that are shared.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AcmeConfig {
@@ -19,19 +27,16 @@ pub struct AcmeConfig {
     pub terms_of_service: Option<String>,
     /// Where the operator explains this server.
     pub website: Option<String>,
-    /// `[acme.http01]`.
-    pub http01: Http01Config,
-}
-
-/// Whether a new account needs an external account binding.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ExternalAccount {
-    /// It may have one.
-    #[default]
-    Optional,
-    /// It must.
-    Required,
+    /// Which profiles may be ordered; empty: all.
+    pub profiles: Vec<String>,
+    /// Which challenges are offered; without it, all.
+    pub challenges: Option<Vec<String>>,
+    /// The name of the issuer; without it, whoever issues the profile.
+    pub issuer: Option<String>,
+    /// `[acme.http01]`, shared.
+    pub http01: Option<Http01Config>,
+    /// More directories, at `/acme/NAME/directory`.
+    pub directories: BTreeMap<String, AcmeConfig>,
 }
 
 /// `[acme.http01]` as read.
@@ -68,14 +73,33 @@ impl Default for Http01Config {
 /// `[acme]` as checked.
 #[derive(Clone, Debug)]
 pub struct AcmeSettings {
-    /// Whether a new account needs an invitation's key.
-    pub external_account: ExternalAccount,
+    /// The directories, the default one first.
+    pub directories: Vec<DirectorySettings>,
+    /// How http-01 is validated.
+    pub http01: Http01Settings,
+}
+
+/// A directory as checked.
+#[derive(Clone, Debug)]
+pub struct DirectorySettings {
+    /// What is decided by it.
+    pub rules: Directory,
     /// Where the terms of service can be read.
     pub terms_of_service: Option<Url>,
     /// Where the operator explains this server.
     pub website: Option<Url>,
-    /// How http-01 is validated.
-    pub http01: Http01Settings,
+}
+
+impl AcmeSettings {
+    /// The rules of all directories.
+    #[must_use]
+    pub fn directories(&self) -> Directories {
+        Directories::new(
+            self.directories
+                .iter()
+                .map(|directory| directory.rules.clone()),
+        )
+    }
 }
 
 /// `[acme.http01]` as checked.
@@ -100,7 +124,7 @@ pub struct Http01Settings {
 #[error("{key} = {value} can't be used: {reason}")]
 pub struct AcmeConfigError {
     /// The key, as in `acme.http01.port`.
-    pub key: &'static str,
+    pub key: String,
     /// The value as read.
     pub value: String,
     /// What is wrong and what would be right.
@@ -113,13 +137,86 @@ impl AcmeConfig {
     /// # Errors
     /// Names the key at fault.
     pub fn check(&self) -> Result<AcmeSettings, AcmeConfigError> {
+        let mut directories = vec![self.check_directory(DirectoryName::default(), "acme")?];
+        for (name, config) in &self.directories {
+            let key = format!("acme.directories.{name}");
+            let fault = |reason: String| error(&key, format!("{name:?}"), reason);
+            let name: DirectoryName = name
+                .parse()
+                .map_err(|invalid| fault(format!("{invalid}")))?;
+            if name.is_default() {
+                return Err(fault(
+                    "the default directory is configured in [acme] itself".to_owned(),
+                ));
+            }
+            if config.http01.is_some() || !config.directories.is_empty() {
+                return Err(fault(
+                    "validation, and the list of directories, are the same for all of them: write them below [acme]"
+                        .to_owned(),
+                ));
+            }
+            directories.push(config.check_directory(name, &key)?);
+        }
         Ok(AcmeSettings {
-            external_account: self.external_account,
-            terms_of_service: page("acme.terms_of_service", self.terms_of_service.as_deref())?,
-            website: page("acme.website", self.website.as_deref())?,
-            http01: self.http01.check()?,
+            directories,
+            http01: self.http01.clone().unwrap_or_default().check()?,
         })
     }
+
+    /// Checks what a directory has of its own; `key` is where it stands.
+    fn check_directory(
+        &self,
+        name: DirectoryName,
+        key: &str,
+    ) -> Result<DirectorySettings, AcmeConfigError> {
+        let profiles = self
+            .profiles
+            .iter()
+            .map(|text| {
+                text.parse::<ProfileName>().map_err(|invalid| {
+                    error(
+                        &format!("{key}.profiles"),
+                        format!("{text:?}"),
+                        invalid.to_string(),
+                    )
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        let challenges = match &self.challenges {
+            None => ChallengeKind::OFFERED.to_vec(),
+            Some(names) => names
+                .iter()
+                .map(|name| challenge(&format!("{key}.challenges"), name))
+                .collect::<Result<_, _>>()?,
+        };
+        Ok(DirectorySettings {
+            rules: Directory {
+                name,
+                external_account: self.external_account,
+                profiles,
+                challenges,
+                issuer: self.issuer.clone(),
+            },
+            terms_of_service: page(
+                &format!("{key}.terms_of_service"),
+                self.terms_of_service.as_deref(),
+            )?,
+            website: page(&format!("{key}.website"), self.website.as_deref())?,
+        })
+    }
+}
+
+fn challenge(key: &str, name: &str) -> Result<ChallengeKind, AcmeConfigError> {
+    ChallengeKind::from_name(name).ok_or_else(|| {
+        error(
+            key,
+            format!("{name:?}"),
+            format!(
+                "a challenge is one of {}",
+                ChallengeKind::ALL.map(ChallengeKind::name).join(", ")
+            ),
+        )
+    })
 }
 
 impl Http01Config {
@@ -167,19 +264,15 @@ impl Http01Config {
     }
 }
 
-fn error(
-    key: &'static str,
-    value: impl Into<String>,
-    reason: impl Into<String>,
-) -> AcmeConfigError {
+fn error(key: &str, value: impl Into<String>, reason: impl Into<String>) -> AcmeConfigError {
     AcmeConfigError {
-        key,
+        key: key.to_owned(),
         value: value.into(),
         reason: reason.into(),
     }
 }
 
-fn between(key: &'static str, value: u64, least: u64, most: u64) -> Result<u64, AcmeConfigError> {
+fn between(key: &str, value: u64, least: u64, most: u64) -> Result<u64, AcmeConfigError> {
     if (least..=most).contains(&value) {
         return Ok(value);
     }
@@ -190,7 +283,7 @@ fn between(key: &'static str, value: u64, least: u64, most: u64) -> Result<u64, 
     ))
 }
 
-fn page(key: &'static str, text: Option<&str>) -> Result<Option<Url>, AcmeConfigError> {
+fn page(key: &str, text: Option<&str>) -> Result<Option<Url>, AcmeConfigError> {
     let Some(text) = text else { return Ok(None) };
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(url)),
@@ -235,7 +328,7 @@ mod tests {
         let settings = AcmeConfig::default().check().unwrap();
         assert_eq!(
             (
-                settings.external_account,
+                settings.directories[0].rules.external_account,
                 settings.http01.port,
                 settings.http01.attempts
             ),
@@ -282,11 +375,56 @@ mod tests {
     }
 
     #[test]
+    fn each_directory_has_rules_of_its_own() {
+        let config: AcmeConfig = toml::from_str(
+            r#"
+            [directories.factory]
+            external_account = "required"
+            profiles = ["device"]
+            challenges = ["http-01"]
+            issuer = "iot"
+            "#,
+        )
+        .unwrap();
+        let settings = config.check().unwrap();
+        let rules: Vec<_> = settings
+            .directories
+            .into_iter()
+            .map(|it| it.rules)
+            .collect();
+        assert_eq!(
+            rules,
+            [
+                Directory::new(DirectoryName::default()),
+                Directory {
+                    name: "factory".parse().unwrap(),
+                    external_account: ExternalAccount::Required,
+                    profiles: vec!["device".parse().unwrap()],
+                    challenges: vec![ChallengeKind::Http01],
+                    issuer: Some("iot".to_owned()),
+                }
+            ]
+        );
+    }
+
+    #[test]
     fn a_bad_value_is_refused_with_its_key() {
         for (toml, message) in [
             (
                 "http01.port = 0",
                 "acme.http01.port = 0 can't be used: a port is 1 to 65535; 80 is the standard's",
+            ),
+            (
+                "[directories.order]",
+                "acme.directories.order = \"order\" can't be used: \"order\" is no name of a directory: a lower-case letter, then letters, digits and hyphens, at most 40, and none of the words in the default directory's own paths, such as \"order\"",
+            ),
+            (
+                "directories.factory.http01.port = 80",
+                "acme.directories.factory = \"factory\" can't be used: validation, and the list of directories, are the same for all of them: write them below [acme]",
+            ),
+            (
+                "directories.factory.challenges = [\"http-02\"]",
+                "acme.directories.factory.challenges = \"http-02\" can't be used: a challenge is one of http-01, dns-01, tls-alpn-01, dns-account-01, device-attest-01",
             ),
             (
                 "http01.attempts = 0",

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use serde::Serialize;
 
-use super::{
-    config::ExternalAccount, problem::Problem, signed_request::SignedRequest, state::AcmeState,
-};
+use super::{problem::Problem, signed_request::SignedRequest, state::AcmeState};
+use crate::domain::ExternalAccount;
 
 /// The directory object.
 #[derive(Debug, Serialize)]
@@ -62,7 +61,7 @@ fn directory(state: &AcmeState) -> Directory {
                 .as_ref()
                 .map(ToString::to_string),
             website: state.settings.website.as_ref().map(ToString::to_string),
-            external_account_required: match state.settings.external_account {
+            external_account_required: match state.settings.rules.external_account {
                 ExternalAccount::Optional => false,
                 ExternalAccount::Required => true,
             },

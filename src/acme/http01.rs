@@ -128,9 +128,9 @@ impl Http01 {
             Identifier::Dns(name) => name.to_string(),
             Identifier::Ip(IpAddr::V4(address)) => address.to_string(),
             Identifier::Ip(IpAddr::V6(address)) => format!("[{address}]"),
-            Identifier::PermanentIdentifier(_) => {
+            Identifier::PermanentIdentifier(_) | Identifier::HardwareModule(_) => {
                 return Err(refused(
-                    "a permanent identifier can't be validated by http-01",
+                    "a device's identifier can't be validated by http-01",
                 ));
             }
         };

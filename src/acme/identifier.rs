@@ -37,25 +37,13 @@ impl WireIdentifier {
             detail,
             identifier: Some(self.clone()),
         };
-        let identifier = Identifier::parse(&self.kind, &self.value).map_err(|error| {
+        Identifier::parse(&self.kind, &self.value).map_err(|error| {
             let kind = match error {
                 InvalidIdentifier::Unsupported(_) => ProblemType::UnsupportedIdentifier,
                 InvalidIdentifier::Malformed { .. } => ProblemType::Malformed,
             };
             refuse(kind, error.to_string())
-        })?;
-        match &identifier {
-            // RFC 8555 section 7.1.3 leaves it to the server; http-01 can't prove a wildcard.
-            Identifier::Dns(name) if name.is_wildcard() => Err(refuse(
-                ProblemType::RejectedIdentifier,
-                format!(
-                    "{name} is a wildcard, which only dns-01 can prove, and this server does not offer dns-01; order the names one by one"
-                ),
-            )),
-            Identifier::Dns(_) | Identifier::Ip(_) | Identifier::PermanentIdentifier(_) => {
-                Ok(identifier)
-            }
-        }
+        })
     }
 }
 
@@ -149,7 +137,7 @@ mod tests {
 
     #[test]
     fn bad_identifiers_are_refused_each_with_its_subproblem() {
-        use ProblemType::{Compound, Malformed, RejectedIdentifier, UnsupportedIdentifier};
+        use ProblemType::{Compound, Malformed, UnsupportedIdentifier};
         let table = [
             (vec![], Malformed, vec![]),
             (
@@ -161,11 +149,6 @@ mod tests {
                 vec![wire("email", "a@b.example")],
                 UnsupportedIdentifier,
                 vec![UnsupportedIdentifier],
-            ),
-            (
-                vec![wire("dns", "*.a.example")],
-                RejectedIdentifier,
-                vec![RejectedIdentifier],
             ),
             (
                 vec![wire("dns", "bücher.example")],

@@ -34,6 +34,6 @@ pub mod state;
 pub mod trust_bundle;
 pub mod urls;
 
-pub use config::{AcmeConfig, AcmeConfigError, AcmeSettings};
+pub use config::{AcmeConfig, AcmeConfigError, AcmeSettings, DirectorySettings};
 pub use routes::router;
-pub use state::{AcmeSetUpError, AcmeState};
+pub use state::{AcmeServer, AcmeSetUpError, AcmeState};

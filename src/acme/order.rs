@@ -21,11 +21,14 @@ use super::{
     signed_request::{ByAccount, SignedRequest},
     state::AcmeState,
 };
-use crate::domain::{
-    Timestamp,
-    account::Account,
-    id::OrderId,
-    order::{Order, OrderState},
+use crate::{
+    authority::NewOrder,
+    domain::{
+        Timestamp,
+        account::Account,
+        id::OrderId,
+        order::{Order, OrderState},
+    },
 };
 
 #[derive(Deserialize)]
@@ -76,7 +79,10 @@ pub async fn create(
         ));
     }
     let identifiers = identifier::parse_all(&wanted.identifiers)?;
-    let order = state.authority.new_order(&account.id, identifiers).await?;
+    let order = state
+        .authority
+        .new_order(NewOrder::of(&account.id, identifiers))
+        .await?;
     Ok(answer(&state, StatusCode::CREATED, &order))
 }
 
@@ -147,11 +153,7 @@ async fn read_csr(state: &AcmeState, text: &str) -> Result<CertificateRequest, P
     let csr = CertificateRequest::from_der(&der).map_err(|error| bad(error.to_string()))?;
     // RFC 8555 section 11.1: who can make a CA sign with an account's key could act for the account.
     if let Some(key) = Jwk::from_public_key(csr.public_key())
-        && state
-            .authority
-            .account_by_key(&key.thumbprint())
-            .await?
-            .is_some()
+        && state.authority.is_account_key(&key.thumbprint()).await?
     {
         return Err(bad(
             "the key of the CSR is an account's key; make another key for the certificate"

@@ -74,6 +74,8 @@ problem_types! {
     AccountDoesNotExist = "accountDoesNotExist", BAD_REQUEST;
     /// The certificate is revoked already.
     AlreadyRevoked = "alreadyRevoked", BAD_REQUEST;
+    /// A device's statement is not acceptable (draft-ietf-acme-device-attest).
+    BadAttestationStatement = "badAttestationStatement", BAD_REQUEST;
     /// The CSR can't be used.
     BadCsr = "badCSR", BAD_REQUEST;
     /// The nonce is not one of ours, too old, or used.

@@ -18,42 +18,51 @@ use super::{
     nonce::{self, REPLAY_NONCE},
     order,
     problem::Problem,
-    state::AcmeState,
+    state::{AcmeServer, AcmeState},
     trust_bundle,
 };
 
 /// The ACME server, to be served behind TLS. All its paths begin with `/acme/`. It also takes up the validations that
 /// the last process left unfinished, so it is to be called within the runtime that serves it.
-pub fn router(state: AcmeState) -> Router {
-    let state = Arc::new(state);
+pub fn router(server: AcmeServer) -> Router {
+    server
+        .directories
+        .into_iter()
+        .map(directory_router)
+        .fold(Router::new(), Router::merge)
+}
+
+/// The resources of one directory, all below its own path.
+fn directory_router(state: Arc<AcmeState>) -> Router {
     tokio::spawn(challenge::resume_all(Arc::clone(&state)));
+    let path = |resource: &str| state.urls.path(resource);
     Router::new()
         .route(
-            "/acme/directory",
+            &path("directory"),
             get(directory::read).post(directory::read_signed),
         )
         .route(
-            "/acme/new-nonce",
+            &path("new-nonce"),
             get(nonce::read).head(nonce::head).post(nonce::read_signed),
         )
-        .route("/acme/new-account", post(account::create))
-        .route("/acme/account/{account}", post(account::update))
-        .route("/acme/account/{account}/orders", post(order::list))
-        .route("/acme/new-order", post(order::create))
-        .route("/acme/order/{order}", post(order::read))
-        .route("/acme/order/{order}/finalize", post(order::finalize))
+        .route(&path("new-account"), post(account::create))
+        .route(&path("account/{account}"), post(account::update))
+        .route(&path("account/{account}/orders"), post(order::list))
+        .route(&path("new-order"), post(order::create))
+        .route(&path("order/{order}"), post(order::read))
+        .route(&path("order/{order}/finalize"), post(order::finalize))
         .route(
-            "/acme/authorization/{authorization}",
+            &path("authorization/{authorization}"),
             post(authorization::update),
         )
         .route(
-            "/acme/challenge/{authorization}/{kind}",
+            &path("challenge/{authorization}/{kind}"),
             post(challenge::respond),
         )
-        .route("/acme/certificate/{serial}", post(certificate::read))
-        .route("/acme/revoke-cert", post(certificate::revoke))
-        .route("/acme/trust-bundle", post(trust_bundle::read))
-        .route("/acme/{*rest}", any(no_such_resource))
+        .route(&path("certificate/{serial}"), post(certificate::read))
+        .route(&path("revoke-cert"), post(certificate::revoke))
+        .route(&path("trust-bundle"), post(trust_bundle::read))
+        .route(&path("{*rest}"), any(no_such_resource))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(
             Arc::clone(&state),
@@ -82,7 +91,7 @@ async fn add_nonce_and_index(
     next: Next,
 ) -> Response {
     let signed = request.method() == Method::POST;
-    let is_directory = request.uri().path() == "/acme/directory";
+    let is_directory = request.uri().path() == state.urls.path("directory");
     let mut response = next.run(request).await.into_response();
     let headers = response.headers_mut();
     if signed && !headers.contains_key(REPLAY_NONCE) {

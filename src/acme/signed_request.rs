@@ -135,7 +135,12 @@ impl SignedRequest {
             )
         };
         let id = state.urls.account_of(kid).ok_or_else(unknown)?;
-        let account = state.authority.account(&id).await?.ok_or_else(unknown)?;
+        let account = state
+            .authority
+            .account(&id)
+            .await?
+            .filter(|account| account.directory == state.settings.rules.name)
+            .ok_or_else(unknown)?;
         let key = Jwk::from_json(account.jwk.to_string().as_bytes()).map_err(|error| {
             tracing::error!(account = %id, %error, "the store holds an account's key that can't be read");
             Problem::internal()

@@ -1,4 +1,4 @@
-//! What every handler is given.
+//! What every handler is given: one state for each directory, and what they share.
 
 use std::sync::Arc;
 
@@ -6,21 +6,26 @@ use url::Url;
 
 use super::{
     challenge::Validations,
-    config::AcmeSettings,
+    config::{AcmeSettings, DirectorySettings},
     http01::{Http01, Http01SetUpError},
     nonce::Nonces,
     urls::Urls,
 };
 use crate::{authority::Authority, domain::Clock};
 
-/// The ACME server's parts: what decides, what was configured, and what lives as long as the process.
+/// The ACME server: all its directories.
+pub struct AcmeServer {
+    pub(super) directories: Vec<Arc<AcmeState>>,
+}
+
+/// A directory's parts: what decides, what was configured, and what lives as long as the process.
 pub struct AcmeState {
     pub(super) authority: Authority,
-    pub(super) settings: AcmeSettings,
+    pub(super) settings: DirectorySettings,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) urls: Urls,
-    pub(super) nonces: Nonces,
-    pub(super) validations: Validations,
+    pub(super) nonces: Arc<Nonces>,
+    pub(super) validations: Arc<Validations>,
 }
 
 /// Why the ACME server can't start.
@@ -34,25 +39,44 @@ pub enum AcmeSetUpError {
     Random,
 }
 
-impl AcmeState {
-    /// A server that is known to its clients by `base_url`, as in `https://ca.example:8443`.
+impl AcmeServer {
+    /// A server that is known to its clients by `base_url`, as in `https://ca.example:8443`. The authority must know the
+    /// same directories.
     ///
     /// # Errors
     /// When the system's resolver can't be read, or there are no random bytes.
     pub fn new(
-        authority: Authority,
+        authority: &Authority,
         settings: AcmeSettings,
         base_url: &Url,
-        clock: Arc<dyn Clock>,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Self, AcmeSetUpError> {
         let http01 = Http01::new(&settings.http01)?;
-        Ok(Self {
-            authority,
-            urls: Urls::new(base_url),
-            nonces: Nonces::new().map_err(|_| AcmeSetUpError::Random)?,
-            validations: Validations::new(http01, settings.http01.attempts, settings.http01.retry),
-            settings,
-            clock,
-        })
+        let validations = Arc::new(Validations::new(
+            http01,
+            settings.http01.attempts,
+            settings.http01.retry,
+        ));
+        let nonces = Arc::new(Nonces::new().map_err(|_| AcmeSetUpError::Random)?);
+        let directories = settings
+            .directories
+            .into_iter()
+            .map(|settings| {
+                Arc::new(AcmeState {
+                    authority: authority.clone(),
+                    urls: Urls::new(base_url, &settings.rules.name),
+                    settings,
+                    clock: Arc::clone(clock),
+                    nonces: Arc::clone(&nonces),
+                    validations: Arc::clone(&validations),
+                })
+            })
+            .collect();
+        Ok(Self { directories })
+    }
+
+    /// Where the directories are, the default one first.
+    pub fn directory_urls(&self) -> impl Iterator<Item = String> {
+        self.directories.iter().map(|state| state.urls.directory())
     }
 }

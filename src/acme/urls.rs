@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::domain::{
     challenge::ChallengeKind,
+    directory::DirectoryName,
     id::{AccountId, AuthorizationId, OrderId},
 };
 
@@ -15,15 +16,32 @@ use crate::domain::{
 pub struct Urls {
     /// Without a slash at its end.
     base: String,
+    /// What all paths of the directory begin with: `/acme`, or `/acme/NAME`.
+    prefix: String,
 }
 
 impl Urls {
-    /// Under a base, as in `https://ca.example:8443`.
+    /// Those of a directory under a base, as in `https://ca.example:8443`.
     #[must_use]
-    pub fn new(base: &Url) -> Self {
+    pub fn new(base: &Url, directory: &DirectoryName) -> Self {
         Self {
             base: base.as_str().trim_end_matches('/').to_owned(),
+            prefix: if directory.is_default() {
+                "/acme".to_owned()
+            } else {
+                format!("/acme/{directory}")
+            },
         }
+    }
+
+    /// The path of a resource, as in `/acme/new-order`.
+    #[must_use]
+    pub fn path(&self, resource: &str) -> String {
+        format!("{}/{resource}", self.prefix)
+    }
+
+    fn url(&self, resource: impl std::fmt::Display) -> String {
+        format!("{}{}/{resource}", self.base, self.prefix)
     }
 
     /// The URL that a request was sent to, as far as the server is concerned.
@@ -36,43 +54,43 @@ impl Urls {
     /// The directory.
     #[must_use]
     pub fn directory(&self) -> String {
-        format!("{}/acme/directory", self.base)
+        self.url("directory")
     }
 
     /// newNonce.
     #[must_use]
     pub fn new_nonce(&self) -> String {
-        format!("{}/acme/new-nonce", self.base)
+        self.url("new-nonce")
     }
 
     /// newAccount.
     #[must_use]
     pub fn new_account(&self) -> String {
-        format!("{}/acme/new-account", self.base)
+        self.url("new-account")
     }
 
     /// newOrder.
     #[must_use]
     pub fn new_order(&self) -> String {
-        format!("{}/acme/new-order", self.base)
+        self.url("new-order")
     }
 
     /// revokeCert.
     #[must_use]
     pub fn revoke_certificate(&self) -> String {
-        format!("{}/acme/revoke-cert", self.base)
+        self.url("revoke-cert")
     }
 
     /// The trust bundle.
     #[must_use]
     pub fn trust_bundle(&self) -> String {
-        format!("{}/acme/trust-bundle", self.base)
+        self.url("trust-bundle")
     }
 
     /// An account; it is its `kid`.
     #[must_use]
     pub fn account(&self, account: &AccountId) -> String {
-        format!("{}/acme/account/{account}", self.base)
+        self.url(format_args!("account/{account}"))
     }
 
     /// The account that a `kid` names.
@@ -80,7 +98,8 @@ impl Urls {
     pub fn account_of(&self, kid: &str) -> Option<AccountId> {
         let id = kid
             .strip_prefix(&self.base)?
-            .strip_prefix("/acme/account/")?;
+            .strip_prefix(&self.prefix)?
+            .strip_prefix("/account/")?;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         (!id.is_empty() && id.bytes().all(plain)).then(|| AccountId::from_text(id))
     }
@@ -88,41 +107,37 @@ impl Urls {
     /// An account's orders.
     #[must_use]
     pub fn orders(&self, account: &AccountId) -> String {
-        format!("{}/acme/account/{account}/orders", self.base)
+        self.url(format_args!("account/{account}/orders"))
     }
 
     /// An order.
     #[must_use]
     pub fn order(&self, order: &OrderId) -> String {
-        format!("{}/acme/order/{order}", self.base)
+        self.url(format_args!("order/{order}"))
     }
 
     /// Where an order is finalized.
     #[must_use]
     pub fn finalize(&self, order: &OrderId) -> String {
-        format!("{}/acme/order/{order}/finalize", self.base)
+        self.url(format_args!("order/{order}/finalize"))
     }
 
     /// An authorization.
     #[must_use]
     pub fn authorization(&self, authorization: &AuthorizationId) -> String {
-        format!("{}/acme/authorization/{authorization}", self.base)
+        self.url(format_args!("authorization/{authorization}"))
     }
 
     /// A challenge.
     #[must_use]
     pub fn challenge(&self, authorization: &AuthorizationId, kind: ChallengeKind) -> String {
-        format!(
-            "{}/acme/challenge/{authorization}/{}",
-            self.base,
-            kind.name()
-        )
+        self.url(format_args!("challenge/{authorization}/{}", kind.name()))
     }
 
     /// A certificate with its chain.
     #[must_use]
     pub fn certificate(&self, serial: &Serial) -> String {
-        format!("{}/acme/certificate/{serial}", self.base)
+        self.url(format_args!("certificate/{serial}"))
     }
 }
 
@@ -132,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_kid_is_read_only_if_it_is_one_of_our_accounts() {
-        let urls = Urls::new(&Url::parse("https://ca.example:8443/").unwrap());
+        let base = Url::parse("https://ca.example:8443/").unwrap();
+        let urls = Urls::new(&base, &DirectoryName::default());
         let account = AccountId::from_text("Ab_-9");
         assert_eq!(
             urls.account(&account),
@@ -149,5 +165,13 @@ mod tests {
         ] {
             assert_eq!(urls.account_of(kid), None, "{kid}");
         }
+        let named = Urls::new(&base, &"factory".parse().unwrap());
+        let account = AccountId::from_text("Ab_-9");
+        assert_eq!(
+            named.account(&account),
+            "https://ca.example:8443/acme/factory/account/Ab_-9"
+        );
+        assert_eq!(named.account_of(&urls.account(&account)), None);
+        assert_eq!(urls.account_of(&named.account(&account)), None);
     }
 }

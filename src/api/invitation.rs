@@ -120,6 +120,8 @@ fn token_identifier(identifier: &Identifier) -> TokenIdentifier {
         Identifier::PermanentIdentifier(value) => {
             TokenIdentifier::PermanentIdentifier(value.clone())
         }
+        // An agent makes no statements: a token has nothing for them.
+        Identifier::HardwareModule(value) => TokenIdentifier::PermanentIdentifier(value.clone()),
     }
 }
 

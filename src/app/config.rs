@@ -274,8 +274,14 @@ impl Config {
                 "it must be an http URL, for example http://ca.example.internal",
             ));
         }
+        let profiles = profiles::check(self.profiles, source)?;
+        let acme = self
+            .acme
+            .check()
+            .map_err(|error| source.fault(&error.key.clone(), error))?;
+        check_directories(&acme, &profiles, source)?;
         Ok(Settings {
-            profiles: profiles::check(self.profiles, source)?,
+            profiles,
             text: source.into(),
             list_schedule: list_schedule(&self.lists, source)?,
             ocsp_schedule: ocsp_schedule(&self.ocsp, source)?,
@@ -296,10 +302,7 @@ impl Config {
                 .checked()
                 .map_err(|error| source.fault(&format!("status.limits.{}", error.field), error))?,
             gate: gate_settings(self.gate, &trust_domain, source, state_dir)?,
-            acme: self
-                .acme
-                .check()
-                .map_err(|error| source.fault(error.key, error))?,
+            acme,
             admin_socket: state_dir.join(self.admin.socket),
             trust_domain,
             public_url,
@@ -310,6 +313,31 @@ impl Config {
             metrics_listen,
         })
     }
+}
+
+/// A profile that a directory names and nobody configured would only be missed by whoever orders it.
+fn check_directories(
+    acme: &AcmeSettings,
+    profiles: &Profiles,
+    source: &Source<'_>,
+) -> Result<(), ConfigError> {
+    for directory in &acme.directories {
+        let rules = &directory.rules;
+        let key = if rules.name.is_default() {
+            "acme.profiles".to_owned()
+        } else {
+            format!("acme.directories.{}.profiles", rules.name)
+        };
+        for name in &rules.profiles {
+            if !profiles.get(name).is_some_and(|it| it.kind.is_enrolled()) {
+                return Err(source.fault(
+                    &key,
+                    format!("there is no profile {name} that somebody enrols for; [profiles.{name}] would make one"),
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether a URL is one that certificates may carry: fetching a list over TLS would need a certificate that needs a list

@@ -21,7 +21,7 @@ use super::{
     reconcile::refuse_restored,
 };
 use crate::{
-    acme::{self, AcmeState},
+    acme::{self, AcmeServer},
     api::{self, ApiState},
     authority::{
         Authority, AuthorityError, CaKeyError, CaKeys, Founding, Parts, Secrets, Standing, found,
@@ -221,6 +221,7 @@ impl Materials {
             secrets: self.secrets,
             policy_context: self.policy_context,
             standing: Arc::new(Standing::closed()),
+            directories: settings.acme.directories(),
         };
         Ok(Authority::start(parts, &self.first_policy).await?)
     }
@@ -380,11 +381,11 @@ impl Server {
             clock: Arc::clone(clock),
             shutdown: self.shutdown.clone(),
         };
-        let acme = AcmeState::new(
-            self.authority.clone(),
+        let acme = AcmeServer::new(
+            &self.authority,
             self.settings.acme.clone(),
             &self.settings.server_url,
-            Arc::clone(clock),
+            clock,
         )
         .map_err(|error| ServeError::Acme(error.to_string()))?;
         let tls = TlsSettings {

@@ -8,6 +8,7 @@ use crate::{
     domain::{
         account::{Account, AccountStatus, Thumbprint},
         audit::Actor,
+        directory::DirectoryName,
         enrolment::{Enrolment, EnrolmentState},
         id::{AccountId, EnrolmentId},
         invitation::InvitationId,
@@ -18,6 +19,8 @@ use crate::{
 /// An account that somebody wants to open. Its key has signed the request, and the binding's MAC was verified.
 #[derive(Debug, Clone)]
 pub struct NewAccount {
+    /// Where it is opened.
+    pub directory: DirectoryName,
     /// The thumbprint of its key.
     pub thumbprint: Thumbprint,
     /// Its key as a JWK.
@@ -37,15 +40,24 @@ impl Authority {
         Ok(self.store().account(id).await?)
     }
 
-    /// The account with this key.
+    /// The account with this key in a directory.
     ///
     /// # Errors
     /// What the store says.
     pub async fn account_by_key(
         &self,
+        directory: &DirectoryName,
         thumbprint: &Thumbprint,
     ) -> Result<Option<Account>, AuthorityError> {
-        Ok(self.store().account_by_key(*thumbprint).await?)
+        Ok(self.store().account_by_key(directory, *thumbprint).await?)
+    }
+
+    /// Whether a key is that of an account, of whatever directory and state.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn is_account_key(&self, thumbprint: &Thumbprint) -> Result<bool, AuthorityError> {
+        Ok(self.store().is_account_key(*thumbprint).await?)
     }
 
     /// The MAC key of an external account binding (RFC 8555 section 7.3.4), if there is such an invitation and it can
@@ -99,6 +111,7 @@ impl Authority {
         };
         let account = Account {
             id,
+            directory: new.directory,
             thumbprint: new.thumbprint,
             jwk: new.jwk,
             contacts: new.contacts,
@@ -111,6 +124,7 @@ impl Authority {
             "account.create",
             &account.id,
             json!({
+                "directory": account.directory,
                 "thumbprint": account.thumbprint.to_base64url(),
                 "invitation": new.binding,
                 "principal": enrolment.as_ref().map(|enrolment| &enrolment.principal),

@@ -7,8 +7,36 @@ use crate::domain::{
     audit::Actor,
     authorization::Authorization,
     challenge::{ChallengeKind, ValidationFailure},
+    directory::Directory,
     id::AuthorizationId,
+    identifier::Identifier,
 };
+
+/// The ways in which an identifier can be proved in a directory; none, when it can't be.
+pub(super) fn challenges_for(directory: &Directory, identifier: &Identifier) -> Vec<ChallengeKind> {
+    let possible: &[ChallengeKind] = match identifier {
+        // RFC 8555 section 7.1.3: a wildcard stands for names that nobody can be reached by.
+        Identifier::Dns(name) if name.is_wildcard() => {
+            &[ChallengeKind::Dns01, ChallengeKind::DnsAccount01]
+        }
+        Identifier::Dns(_) => &[
+            ChallengeKind::Http01,
+            ChallengeKind::Dns01,
+            ChallengeKind::TlsAlpn01,
+            ChallengeKind::DnsAccount01,
+        ],
+        // RFC 8738 section 7: there is no dns-01 for addresses.
+        Identifier::Ip(_) => &[ChallengeKind::Http01, ChallengeKind::TlsAlpn01],
+        Identifier::PermanentIdentifier(_) | Identifier::HardwareModule(_) => {
+            &[ChallengeKind::DeviceAttest01]
+        }
+    };
+    possible
+        .iter()
+        .copied()
+        .filter(|kind| directory.challenges.contains(kind))
+        .collect()
+}
 
 impl Authority {
     /// The authorization with this id.

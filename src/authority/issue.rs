@@ -28,6 +28,8 @@ use crate::domain::{
 /// What a leaf is to say, all of it decided.
 pub(super) struct Leaf {
     pub(super) profile: ProfileName,
+    /// The name of the issuer that must sign it; nothing: whoever issues the profile.
+    pub(super) issuer: Option<String>,
     pub(super) public_key: PublicKey,
     pub(super) principal: Option<Principal>,
     /// DNS names and addresses; the principal's URI is added here.
@@ -64,7 +66,7 @@ impl Authority {
     ) -> Result<CertificateRecord, AuthorityError> {
         let now = self.now();
         let issuers = self.issuers();
-        let issuer = issuers.issuing(leaf.profile.as_str())?;
+        let issuer = issuers.chosen(leaf.issuer.as_deref(), leaf.profile.as_str())?;
         check_key(&profile, &leaf.public_key)?;
         for name in &leaf.names {
             check_name(&profile, Some(issuer), name)?;
@@ -125,6 +127,7 @@ impl Authority {
     ) -> Result<OwnCertificate, AuthorityError> {
         let leaf = Leaf {
             profile: ProfileKind::Server.into(),
+            issuer: None,
             public_key,
             principal: None,
             names,

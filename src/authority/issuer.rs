@@ -223,6 +223,38 @@ impl IssuerSet {
             .ok_or_else(|| AuthorityError::NoIssuer(profile.to_owned()))
     }
 
+    /// Who signs a profile in a directory: whoever issues it, or the issuer that the directory names, and after its
+    /// rotation its successor (`iot`, then `iot-2`).
+    ///
+    /// # Errors
+    /// `NoIssuer` when none is active.
+    pub(super) fn chosen(
+        &self,
+        named: Option<&str>,
+        profile: &str,
+    ) -> Result<&Arc<Issuer>, AuthorityError> {
+        let Some(named) = named else {
+            return self.issuing(profile);
+        };
+        let is_meant = |name: &str| {
+            name.strip_prefix(named).is_some_and(|rest| {
+                rest.is_empty()
+                    || rest.strip_prefix('-').is_some_and(|number| {
+                        !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
+                    })
+            })
+        };
+        self.iter()
+            .filter(|issuer| !issuer.record.is_root() && issuer.state() == IssuerState::Active)
+            .filter(|issuer| is_meant(issuer.name().as_str()))
+            .filter(|issuer| {
+                let profiles = &issuer.record.profiles;
+                profiles.is_empty() || profiles.iter().any(|name| name == profile)
+            })
+            .max_by_key(|issuer| issuer.record.state_since)
+            .ok_or_else(|| AuthorityError::NoIssuer(format!("{profile} as {named}")))
+    }
+
     /// What goes out after a leaf: the issuer's certificate, and what leads from there to every root that is trusted,
     /// without the roots (RFC 8555 section 9.1).
     #[must_use]

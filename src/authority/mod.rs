@@ -13,6 +13,7 @@ use crate::{
     domain::{
         Clock, Timestamp,
         audit::{Actor, AuditDraft},
+        directory::{Directories, Directory, DirectoryName},
         event::TrustEvent,
         id::RandomBits,
         policy::PolicyContext,
@@ -61,6 +62,7 @@ pub use issue::OwnCertificate;
 pub use issuer::{Issuer, IssuerSet, KeyHome, TrustBundle, issuer_certificate_url, list_url};
 pub use list::{CurrentList, ListFault, ListRound, ListSchedule};
 pub use ocsp::{ActiveResponder, OcspAnswer, OcspAnswerKind, OcspSchedule, ocsp_url};
+pub use order::NewOrder;
 pub use policy::AppliedPolicy;
 pub use profile::Profiles;
 pub use reconcile::{FoundList, Known, Missing, missing, reconcile};
@@ -93,6 +95,8 @@ pub struct Parts {
     pub policy_context: PolicyContext,
     /// What the gate reads.
     pub standing: Arc<Standing>,
+    /// The doors to it that speak ACME.
+    pub directories: Directories,
 }
 
 /// The authority.
@@ -187,6 +191,29 @@ impl Authority {
     #[must_use]
     pub fn profiles(&self) -> &Profiles {
         &self.inner.parts.profiles
+    }
+
+    /// The ACME directory of this name.
+    ///
+    /// # Errors
+    /// `Unauthorized` for one that is not configured any more.
+    pub fn directory(&self, name: &DirectoryName) -> Result<&Directory, AuthorityError> {
+        self.inner
+            .parts
+            .directories
+            .get(name)
+            .map(|directory| &**directory)
+            .ok_or_else(|| {
+                AuthorityError::Unauthorized(format!(
+                    "there is no directory {name} on this server any more; take another one"
+                ))
+            })
+    }
+
+    /// All ACME directories.
+    #[must_use]
+    pub fn directories(&self) -> &Directories {
+        &self.inner.parts.directories
     }
 
     /// Pepper and root of derived keys.

@@ -2,17 +2,21 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use portcullis_ca::{csr::CertificateRequest, profile::ProfileKind};
+use portcullis_ca::{csr::CertificateRequest, profile::ProfileKind, serial::Serial};
 use serde_json::json;
 
-use super::{Authority, AuthorityError, issue::Leaf, profile::check_name, random_bits};
+use super::{
+    Authority, AuthorityError, challenge::challenges_for, issue::Leaf, profile::check_name,
+    random_bits,
+};
 use crate::{
     domain::{
         Timestamp,
         account::Account,
         audit::Actor,
         authorization::{Authorization, AuthorizationState},
-        challenge::{Challenge, ChallengeKind, ChallengeState},
+        challenge::{Challenge, ChallengeState},
+        directory::Directory,
         enrolment::Enrolment,
         id::{AccountId, AuthorizationId, OrderId, random_text},
         identifier::Identifier,
@@ -27,6 +31,32 @@ const ORDER_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// The most orders of an account that are listed.
 const MAX_LISTED_ORDERS: usize = 1000;
+
+/// What somebody wants to have certified.
+#[derive(Debug, Clone)]
+pub struct NewOrder {
+    /// Whose order it is.
+    pub account: AccountId,
+    /// What is to be certified.
+    pub identifiers: Vec<Identifier>,
+    /// By which profile; nothing: that of the account's enrolment, else `server`.
+    pub profile: Option<ProfileName>,
+    /// The certificate that it is to replace (RFC 9773 section 5).
+    pub replaces: Option<Serial>,
+}
+
+impl NewOrder {
+    /// An order that leaves all else to the account.
+    #[must_use]
+    pub fn of(account: &AccountId, identifiers: Vec<Identifier>) -> Self {
+        Self {
+            account: account.clone(),
+            identifiers,
+            profile: None,
+            replaces: None,
+        }
+    }
+}
 
 impl Authority {
     /// The order with this id.
@@ -50,17 +80,20 @@ impl Authority {
     ///
     /// # Errors
     /// `RejectedIdentifier` for what the account may not order at all, `Unauthorized` when its enrolment has ended.
-    pub async fn new_order(
-        &self,
-        account: &AccountId,
-        identifiers: Vec<Identifier>,
-    ) -> Result<Order, AuthorityError> {
+    pub async fn new_order(&self, new: NewOrder) -> Result<Order, AuthorityError> {
+        let NewOrder {
+            account,
+            identifiers,
+            profile,
+            replaces,
+        } = new;
         let now = self.now();
         let account = self
             .store()
-            .account(account)
+            .account(&account)
             .await?
             .ok_or(AuthorityError::NotFound("account"))?;
+        let directory = self.directory(&account.directory)?;
         let enrolment = self.active_enrolment(&account).await?;
         let identifiers: Vec<Identifier> = BTreeSet::from_iter(identifiers).into_iter().collect();
         if identifiers.is_empty() || identifiers.len() > MAX_IDENTIFIERS {
@@ -71,23 +104,28 @@ impl Authority {
         }
         let id = OrderId::from_random(random_bits()?);
         let expires_at = now + ORDER_LIFE;
-        self.check_names(&profile_of(enrolment.as_ref()), &identifiers)?;
+        let profile = ordered_profile(directory, enrolment.as_ref(), profile)?;
+        self.check_names(directory, &profile, &identifiers)?;
         let mut authorizations = Vec::with_capacity(identifiers.len());
         for identifier in &identifiers {
-            let (state, challenges) = authorize(enrolment.as_ref(), identifier)?;
+            let (state, challenges) = authorize(directory, enrolment.as_ref(), identifier)?;
             authorizations.push(Authorization {
                 id: AuthorizationId::from_random(random_bits()?),
                 account: account.id.clone(),
-                order: id.clone(),
+                order: Some(id.clone()),
                 identifier: identifier.clone(),
                 state,
                 expires_at,
                 challenges,
+                attested_key: None,
             });
         }
         let order = Order {
             id,
             account: account.id.clone(),
+            directory: account.directory.clone(),
+            profile,
+            replaces,
             identifiers,
             authorizations: authorizations
                 .iter()
@@ -103,7 +141,7 @@ impl Authority {
             &Actor::Account(account.id.to_string()),
             "order.place",
             &order.id,
-            json!({ "identifiers": names }),
+            json!({ "identifiers": names, "profile": order.profile }),
         );
         self.store()
             .place_order(order.clone(), authorizations, audit)
@@ -193,11 +231,14 @@ impl Authority {
     /// proved.
     fn check_names(
         &self,
+        directory: &Directory,
         profile: &ProfileName,
         identifiers: &[Identifier],
     ) -> Result<(), AuthorityError> {
         let issuers = self.issuers();
-        let issuer = issuers.issuing(profile.as_str()).ok();
+        let issuer = issuers
+            .chosen(directory.issuer.as_deref(), profile.as_str())
+            .ok();
         let profile = self.profiles().enrolled(profile)?;
         identifiers
             .iter()
@@ -220,7 +261,8 @@ impl Authority {
             .check_names(&request, uri.as_deref())
             .map_err(|differ| AuthorityError::BadRequest(differ.to_string()))?;
         Ok(Leaf {
-            profile: profile_of(enrolment),
+            profile: order.profile.clone(),
+            issuer: self.directory(&order.directory)?.issuer.clone(),
             public_key: request.public_key().clone(),
             principal,
             names: order.general_names(),
@@ -264,16 +306,34 @@ impl Authority {
     }
 }
 
-/// Without an enrolment nobody proved to be anybody: servers.
-fn profile_of(enrolment: Option<&Enrolment>) -> ProfileName {
-    enrolment.map_or_else(
+/// By which profile an order's certificate is made. Without an enrolment nobody proved to be anybody: servers.
+fn ordered_profile(
+    directory: &Directory,
+    enrolment: Option<&Enrolment>,
+    wanted: Option<ProfileName>,
+) -> Result<ProfileName, AuthorityError> {
+    let profile = enrolment.map_or_else(
         || ProfileKind::Server.into(),
         |enrolment| enrolment.profile.clone(),
-    )
+    );
+    let refuse = |reason: &str| Err(AuthorityError::Unauthorized(reason.to_owned()));
+    if wanted.is_some_and(|wanted| wanted != profile) {
+        return refuse(&format!(
+            "this account may order the profile {profile} only"
+        ));
+    }
+    if !directory.allows_profile(&profile) {
+        return refuse(&format!(
+            "the profile {profile} can't be ordered in the directory {}",
+            directory.name
+        ));
+    }
+    Ok(profile)
 }
 
 /// How an identifier is authorized for an account.
 fn authorize(
+    directory: &Directory,
     enrolment: Option<&Enrolment>,
     identifier: &Identifier,
 ) -> Result<(AuthorizationState, Vec<Challenge>), AuthorityError> {
@@ -301,21 +361,33 @@ fn authorize(
             allowed.join(", ")
         ));
     }
-    match identifier {
-        Identifier::Dns(name) if name.is_wildcard() => {
-            rejected("a wildcard is proved by dns-01 only (RFC 8555 section 7.1.3), which this server does not do yet".to_owned())
-        }
-        Identifier::Dns(_) | Identifier::Ip(_) => Ok((
-            AuthorizationState::Pending,
-            vec![Challenge {
-                kind: ChallengeKind::Http01,
+    let kinds = challenges_for(directory, identifier);
+    if kinds.is_empty() {
+        return rejected(match identifier {
+            Identifier::Dns(name) if name.is_wildcard() => {
+                "a wildcard is proved by dns-01 or dns-account-01 only (RFC 8555 \
+                 section 7.1.3), and this directory offers neither; order the names one by one"
+                    .to_owned()
+            }
+            Identifier::Dns(_) | Identifier::Ip(_) => {
+                "this directory offers no challenge that could prove it".to_owned()
+            }
+            Identifier::PermanentIdentifier(_) | Identifier::HardwareModule(_) => {
+                "only an account that was opened with an \
+                 invitation may order it; ask the operator for one (portcullis invite)"
+                    .to_owned()
+            }
+        });
+    }
+    let challenges = kinds
+        .into_iter()
+        .map(|kind| {
+            Ok(Challenge {
+                kind,
                 token: random_text(random_bits()?),
                 state: ChallengeState::Pending,
-            }],
-        )),
-        Identifier::PermanentIdentifier(_) => rejected(
-            "only an account that was opened with an invitation may order it; ask the operator for one (portcullis invite)"
-                .to_owned(),
-        ),
-    }
+            })
+        })
+        .collect::<Result<_, AuthorityError>>()?;
+    Ok((AuthorizationState::Pending, challenges))
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Timestamp,
+    directory::DirectoryName,
     id::{AccountId, EnrolmentId},
 };
 
@@ -14,7 +15,9 @@ use super::{
 pub struct Account {
     /// Names it.
     pub id: AccountId,
-    /// The thumbprint of its key (RFC 7638); no two accounts share one.
+    /// Where it was opened; it works there only.
+    pub directory: DirectoryName,
+    /// The thumbprint of its key (RFC 7638); no two accounts of a directory share one.
     pub thumbprint: Thumbprint,
     /// Its public key as a JWK.
     pub jwk: serde_json::Value,

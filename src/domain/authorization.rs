@@ -23,8 +23,8 @@ pub struct Authorization {
     pub id: AuthorizationId,
     /// Whose it is.
     pub account: AccountId,
-    /// The order that it was made for.
-    pub order: OrderId,
+    /// The order that it was made for; nothing for one that was asked for before any order (RFC 8555 section 7.4.1).
+    pub order: Option<OrderId>,
     /// What it is about.
     pub identifier: Identifier,
     /// How far it is.
@@ -33,6 +33,10 @@ pub struct Authorization {
     pub expires_at: Timestamp,
     /// How it can be, or was, proved. Empty where an invitation vouches.
     pub challenges: Vec<Challenge>,
+    /// The key that device-attest-01 proved to be the device's, as the SHA-256 of its SubjectPublicKeyInfo: no other key may be
+    /// certified for the identifier.
+    #[serde(default)]
+    pub attested_key: Option<[u8; 32]>,
 }
 
 /// How far an authorization is (RFC 8555 section 7.1.6); expiry is a matter of time, see

@@ -27,14 +27,48 @@ pub enum ChallengeKind {
     /// A file under `/.well-known/acme-challenge/` (RFC 8555 section 8.3).
     #[serde(rename = "http-01")]
     Http01,
+    /// A TXT record at `_acme-challenge` (RFC 8555 section 8.4).
+    #[serde(rename = "dns-01")]
+    Dns01,
+    /// A certificate in a TLS handshake for `acme-tls/1` (RFC 8737).
+    #[serde(rename = "tls-alpn-01")]
+    TlsAlpn01,
+    /// A TXT record at a name of the account's own (draft-ietf-acme-dns-account-label).
+    #[serde(rename = "dns-account-01")]
+    DnsAccount01,
+    /// A device's statement about its key (draft-ietf-acme-device-attest).
+    #[serde(rename = "device-attest-01")]
+    DeviceAttest01,
 }
 
 impl ChallengeKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [
+        Self::Http01,
+        Self::Dns01,
+        Self::TlsAlpn01,
+        Self::DnsAccount01,
+        Self::DeviceAttest01,
+    ];
+
+    /// Those that a directory offers where nothing is configured.
+    pub const OFFERED: [Self; 1] = [Self::Http01];
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// As the registry spells it (RFC 8555 section 9.7.8).
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Http01 => "http-01",
+            Self::Dns01 => "dns-01",
+            Self::TlsAlpn01 => "tls-alpn-01",
+            Self::DnsAccount01 => "dns-account-01",
+            Self::DeviceAttest01 => "device-attest-01",
         }
     }
 }
@@ -93,6 +127,14 @@ pub enum ValidationFailureKind {
     IncorrectResponse,
     /// The server's rules forbid to look there.
     Unauthorized,
+    /// The TLS handshake failed, or its certificate was not the right one.
+    Tls,
+    /// CAA records forbid it.
+    Caa,
+    /// A device's statement is not acceptable (draft-ietf-acme-device-attest).
+    BadAttestationStatement,
+    /// The identifier is none that may be proved in this way.
+    RejectedIdentifier,
 }
 
 impl ValidationFailureKind {
@@ -104,6 +146,10 @@ impl ValidationFailureKind {
             Self::Dns => "dns",
             Self::IncorrectResponse => "incorrectResponse",
             Self::Unauthorized => "unauthorized",
+            Self::Tls => "tls",
+            Self::Caa => "caa",
+            Self::BadAttestationStatement => "badAttestationStatement",
+            Self::RejectedIdentifier => "rejectedIdentifier",
         }
     }
 }

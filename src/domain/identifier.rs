@@ -15,6 +15,8 @@ pub enum Identifier {
     Ip(IpAddr),
     /// `permanent-identifier`: for us the path of a principal, as it was invited.
     PermanentIdentifier(String),
+    /// `hardware-module`: a module's type and serial number (RFC 4108), as a device's statement has them.
+    HardwareModule(String),
 }
 
 impl Identifier {
@@ -60,6 +62,20 @@ impl Identifier {
                     ))
                 }
             }
+            "hardware-module" => {
+                let plain = !value.is_empty()
+                    && value.len() <= 1024
+                    && value.bytes().all(|b| {
+                        b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':')
+                    });
+                if plain {
+                    Ok(Self::HardwareModule(value.to_owned()))
+                } else {
+                    Err(malformed(
+                        "a hardware module is letters, digits, '-', '.', '_' and ':'".to_owned(),
+                    ))
+                }
+            }
             _ => Err(InvalidIdentifier::Unsupported(kind.to_owned())),
         }
     }
@@ -71,6 +87,7 @@ impl Identifier {
             Self::Dns(_) => "dns",
             Self::Ip(_) => "ip",
             Self::PermanentIdentifier(_) => "permanent-identifier",
+            Self::HardwareModule(_) => "hardware-module",
         }
     }
 
@@ -80,7 +97,7 @@ impl Identifier {
         match self {
             Self::Dns(name) => name.to_string(),
             Self::Ip(address) => address.to_string(),
-            Self::PermanentIdentifier(value) => value.clone(),
+            Self::PermanentIdentifier(value) | Self::HardwareModule(value) => value.clone(),
         }
     }
 
@@ -91,7 +108,7 @@ impl Identifier {
         match self {
             Self::Dns(name) => Some(GeneralName::Dns(name.clone())),
             Self::Ip(address) => Some(GeneralName::Ip(*address)),
-            Self::PermanentIdentifier(_) => None,
+            Self::PermanentIdentifier(_) | Self::HardwareModule(_) => None,
         }
     }
 }
@@ -132,7 +149,7 @@ impl From<Identifier> for Wire {
 pub enum InvalidIdentifier {
     /// A type that this server does not do.
     #[error(
-        "identifiers of the type {0:?} are not supported; dns, ip and permanent-identifier are"
+        "identifiers of the type {0:?} are not supported; dns, ip, permanent-identifier and hardware-module are"
     )]
     Unsupported(String),
     /// A value that isn't one of its type.

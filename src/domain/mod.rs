@@ -9,6 +9,7 @@ pub mod challenge;
 pub mod clock;
 pub mod credential;
 pub mod denial;
+pub mod directory;
 pub mod duration;
 pub mod enrolment;
 pub mod event;
@@ -36,6 +37,7 @@ pub use api_key::{ApiKey, ApiKeyDigest, ApiKeyId, ApiKeyKind, ApiKeyToken, Peppe
 pub use clock::{Clock, Timestamp};
 pub use credential::{ApiKeyCredential, CertificateCredential, CredentialKind, Presented};
 pub use denial::{Denial, DenialReason};
+pub use directory::{Directories, Directory, DirectoryName, ExternalAccount};
 pub use grammar::GrammarError;
 pub use labels::{LabelName, LabelValue, Labels, PrincipalState};
 pub use mapping::AnchorId;

@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     Timestamp,
     authorization::{Authorization, AuthorizationState},
+    directory::DirectoryName,
     id::{AccountId, AuthorizationId, OrderId},
     identifier::Identifier,
+    profile::ProfileName,
     text::as_text,
 };
 
@@ -29,6 +31,13 @@ pub struct Order {
     pub id: OrderId,
     /// Whose it is.
     pub account: AccountId,
+    /// Where it was placed.
+    pub directory: DirectoryName,
+    /// By which profile its certificate is made.
+    pub profile: ProfileName,
+    /// The certificate that it is to replace (RFC 9773 section 5).
+    #[serde(default, with = "as_text::option")]
+    pub replaces: Option<Serial>,
     /// What is to be certified, sorted, each once.
     pub identifiers: Vec<Identifier>,
     /// One authorization for each identifier, in the same order.

@@ -31,6 +31,41 @@ pub mod as_text {
             .parse()
             .map_err(D::Error::custom)
     }
+
+    /// For `#[serde(default, with = "as_text::option")]`.
+    pub mod option {
+        use super::{Deserialize, Deserializer, Display, FromStr, Serializer};
+        use serde::de::Error as _;
+
+        /// Writes the value's text, or nothing.
+        ///
+        /// # Errors
+        /// Those of the serializer.
+        pub fn serialize<T: Display, S: Serializer>(
+            value: &Option<T>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match value {
+                Some(value) => serializer.collect_str(value),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        /// Reads the value's text, if there is one.
+        ///
+        /// # Errors
+        /// What the type's own parser says.
+        pub fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+        where
+            T: FromStr,
+            T::Err: Display,
+            D: Deserializer<'de>,
+        {
+            Option::<String>::deserialize(deserializer)?
+                .map(|text| text.parse().map_err(D::Error::custom))
+                .transpose()
+        }
+    }
 }
 
 /// Serialising octets as base64 text.

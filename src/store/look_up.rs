@@ -13,6 +13,7 @@ use crate::domain::{
     audit::{AuditEntry, Checkpoint},
     authorization::Authorization,
     certificate::{CertificateRecord, CertificateStatus},
+    directory::DirectoryName,
     enrolment::Enrolment,
     high_water::WaterLevel,
     id::{AccountId, AuthorizationId, EnrolmentId, OrderId},
@@ -27,7 +28,13 @@ pub trait Accounts: Send + Sync {
     /// The account with this id.
     fn account<'a>(&'a self, id: &'a AccountId) -> Answer<'a, Option<Account>>;
     /// The account with this key.
-    fn account_by_key(&self, thumbprint: Thumbprint) -> Answer<'_, Option<Account>>;
+    fn account_by_key<'a>(
+        &'a self,
+        directory: &'a DirectoryName,
+        thumbprint: Thumbprint,
+    ) -> Answer<'a, Option<Account>>;
+    /// Whether a key is that of an account, of whatever directory and state.
+    fn is_account_key(&self, thumbprint: Thumbprint) -> Answer<'_, bool>;
 }
 
 /// Invitations.

@@ -8,7 +8,7 @@ use portcullis::{
         Authority, CaKeys, DoctorSettings, ListSchedule, OcspSchedule, Parts, Profiles, Secrets,
         Standing,
     },
-    domain::{Clock, Timestamp, policy::PolicyContext},
+    domain::{Clock, Directories, Timestamp, policy::PolicyContext},
     store::sqlite::SqliteStore,
 };
 use portcullis_ca::key::KeyAlgorithm;
@@ -23,10 +23,20 @@ pub async fn start(directory: &Path, clock: Arc<dyn Clock>) -> Authority {
 
 /// The same with profiles of the test's own.
 pub async fn start_with(directory: &Path, clock: Arc<dyn Clock>, profiles: Profiles) -> Authority {
+    start_with_directories(directory, clock, profiles, Directories::default()).await
+}
+
+/// And with ACME directories of the test's own.
+pub async fn start_with_directories(
+    directory: &Path,
+    clock: Arc<dyn Clock>,
+    profiles: Profiles,
+    directories: Directories,
+) -> Authority {
     let state = StateDir::new(directory.join("state"));
     found(&state, clock.now()).await;
     let keys = StoredKeys::new(state.clone(), None);
-    open_with(&state, clock, profiles, Arc::new(keys)).await
+    open_with_directories(&state, clock, profiles, Arc::new(keys), directories).await
 }
 
 /// Makes a new authority in a state directory.
@@ -54,6 +64,17 @@ pub async fn open_with(
     profiles: Profiles,
     ca_keys: Arc<dyn CaKeys>,
 ) -> Authority {
+    open_with_directories(state, clock, profiles, ca_keys, Directories::default()).await
+}
+
+/// And with ACME directories of the test's own.
+pub async fn open_with_directories(
+    state: &StateDir,
+    clock: Arc<dyn Clock>,
+    profiles: Profiles,
+    ca_keys: Arc<dyn CaKeys>,
+    directories: Directories,
+) -> Authority {
     let parts = Parts {
         store: Arc::new(SqliteStore::open(&state.file("portcullis.db")).unwrap()),
         clock,
@@ -69,6 +90,7 @@ pub async fn open_with(
             local_admins: Vec::new(),
         },
         standing: Arc::new(Standing::closed()),
+        directories,
     };
     Authority::start(parts, "").await.unwrap()
 }

@@ -1,7 +1,7 @@
 //! External account binding over HTTP (RFC 8555 section 7.3.4), and what its invitation vouches for.
 
 use axum::http::StatusCode;
-use portcullis::acme::{AcmeConfig, config::ExternalAccount};
+use portcullis::{acme::AcmeConfig, domain::ExternalAccount};
 use portcullis_ca::profile::ProfileKind;
 use serde_json::{Value, json};
 

@@ -47,13 +47,13 @@ impl Scene {
             server.respond(TOKEN, Page::Body(KEY_AUTHORIZATION.into()));
         }
         let config = AcmeConfig {
-            http01: Http01Config {
+            http01: Some(Http01Config {
                 port,
                 resolvers: vec![names.address.to_string()],
                 allow_networks: allow.iter().map(ToString::to_string).collect(),
                 timeout_seconds,
                 ..Http01Config::default()
-            },
+            }),
             ..AcmeConfig::default()
         };
         let http01 = Http01::new(&config.check().unwrap().http01).unwrap();

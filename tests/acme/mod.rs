@@ -5,6 +5,7 @@ pub(crate) mod authority;
 mod authorization;
 mod certificate;
 mod client;
+mod directory;
 mod external_account_binding;
 mod http01;
 mod name_server;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use portcullis::{
-    acme::{self, AcmeConfig, AcmeSettings, AcmeState, config::Http01Config},
+    acme::{self, AcmeConfig, AcmeServer, AcmeSettings, config::Http01Config},
     authority::{Authority, Invite, Profiles},
     domain::{
         Clock, Timestamp, audit::Actor, certificate::CertificateRecord, identifier::Identifier,
@@ -63,28 +63,33 @@ impl Server {
             NameServer::start().await,
             WebServer::start("127.0.0.1:0").await,
         );
-        config.http01 = Http01Config {
+        config.http01 = Some(Http01Config {
             port: web.address.port(),
             resolvers: vec![names.address.to_string()],
             allow_networks: vec!["127.0.0.1/32".to_owned()],
             retry_seconds: 0,
-            ..config.http01
-        };
+            ..config.http01.unwrap_or_default()
+        });
+        let settings = config.check().unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(1_800_000_000_000)));
         let state_directory = tempfile::tempdir().unwrap();
-        let authority =
-            authority::start_with(state_directory.path(), clock.clone(), profiles).await;
+        let authority = authority::start_with_directories(
+            state_directory.path(),
+            clock.clone(),
+            profiles,
+            settings.directories(),
+        )
+        .await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let settings = config.check().unwrap();
-        let state = AcmeState::new(
-            authority.clone(),
+        let server = AcmeServer::new(
+            &authority,
             settings.clone(),
             &Url::parse(&base).unwrap(),
-            clock.clone(),
+            &(clock.clone() as Arc<dyn Clock>),
         )
         .unwrap();
-        let router = acme::router(state);
+        let router = acme::router(server);
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self {
             base,
@@ -130,13 +135,13 @@ impl Server {
 
     /// Starts the ACME server of the next process: the same authority, and nothing else of the last one.
     pub fn restart(&self) {
-        let state = AcmeState::new(
-            self.authority.clone(),
+        let server = AcmeServer::new(
+            &self.authority,
             self.settings.clone(),
             &Url::parse(&self.base).unwrap(),
-            self.clock.clone(),
+            &(self.clock.clone() as Arc<dyn Clock>),
         );
-        let _ = acme::router(state.unwrap());
+        let _ = acme::router(server.unwrap());
     }
 
     /// The certificates that were issued: leaves.

@@ -13,7 +13,7 @@ use axum::{
 };
 
 use portcullis::{
-    acme::{self, AcmeConfig, AcmeState},
+    acme::{self, AcmeConfig, AcmeServer},
     agent::{identifier::Identifier, token::InvitationToken},
     authority::{Authority, Invite},
     domain::{Clock, Timestamp, audit::Actor, certificate::CertificateRecord},
@@ -74,12 +74,7 @@ impl Server {
                 clock: clock.clone(),
             };
             let settings = AcmeConfig::default().check().unwrap();
-            let acme = AcmeState::new(
-                authority.clone(),
-                settings,
-                &Url::parse(&url).unwrap(),
-                clock.clone(),
-            );
+            let acme = AcmeServer::new(&authority, settings, &Url::parse(&url).unwrap(), &clock);
             let answer = middleware::from_fn(move |request: Request, next: Next| {
                 let instead = Arc::clone(&instead);
                 async move {

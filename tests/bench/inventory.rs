@@ -20,8 +20,8 @@ use std::{
 use portcullis::{
     app::{Init, StateDir, StoredKeys, init},
     authority::{
-        Authority, DoctorSettings, Invite, ListSchedule, NewAccount, OcspSchedule, Parts, Profiles,
-        Secrets, Standing,
+        Authority, DoctorSettings, Invite, ListSchedule, NewAccount, NewOrder, OcspSchedule, Parts,
+        Profiles, Secrets, Standing,
     },
     domain::{
         Clock, Timestamp,
@@ -204,6 +204,7 @@ impl Bench {
             .expect("invited");
         let account = authority
             .create_account(NewAccount {
+                directory: portcullis::domain::DirectoryName::default(),
                 thumbprint: Thumbprint([7; 32]),
                 jwk: serde_json::Value::Null,
                 contacts: Vec::new(),
@@ -313,7 +314,7 @@ impl Bench {
             let (name, requests) = (name.clone(), Arc::clone(&requests));
             async move {
                 let order = authority
-                    .new_order(&account.id, vec![name])
+                    .new_order(NewOrder::of(&account.id, vec![name]))
                     .await
                     .expect("an order");
                 let request = CertificateRequest::from_der(&requests[index % requests.len()])
@@ -483,6 +484,7 @@ async fn authority(state: &StateDir, store: Arc<SqliteStore>) -> Authority {
             local_admins: Vec::new(),
         },
         standing: Arc::new(Standing::closed()),
+        directories: portcullis::domain::Directories::default(),
     };
     Authority::start(parts, "").await.expect("an authority")
 }

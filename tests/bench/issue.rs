@@ -160,6 +160,7 @@ async fn in_process(requests: &[Vec<u8>]) -> Measured {
         .expect("invited");
     let account = authority
         .create_account(OpenAccount {
+            directory: portcullis::domain::DirectoryName::default(),
             thumbprint: Thumbprint([7; 32]),
             jwk: serde_json::Value::Null,
             contacts: Vec::new(),
@@ -183,7 +184,7 @@ async fn in_process(requests: &[Vec<u8>]) -> Measured {
                 );
                 async move {
                     let order = authority
-                        .new_order(&account.id, vec![name])
+                        .new_order(portcullis::authority::NewOrder::of(&account.id, vec![name]))
                         .await
                         .expect("an order");
                     let request = CertificateRequest::from_der(&requests[index % requests.len()])
@@ -350,6 +351,7 @@ async fn authority(dir: &Path) -> Authority {
             local_admins: Vec::new(),
         },
         standing: Arc::new(Standing::closed()),
+        directories: portcullis::domain::Directories::default(),
     };
     Authority::start(parts, "").await.expect("an authority")
 }

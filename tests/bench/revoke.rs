@@ -284,6 +284,7 @@ async fn open(state: &StateDir) -> Authority {
             local_admins: Vec::new(),
         },
         standing: Arc::new(Standing::closed()),
+        directories: portcullis::domain::Directories::default(),
     };
     Authority::start(parts, "").await.expect("an authority")
 }

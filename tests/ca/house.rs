@@ -186,6 +186,7 @@ async fn open(directory: &Path, clock: &Arc<TestClock>) -> (Arc<Keys>, Authority
             local_admins: Vec::new(),
         },
         standing: Arc::new(Standing::closed()),
+        directories: portcullis::domain::Directories::default(),
     };
     let authority = Authority::start(parts, "").await.expect("it starts");
     authority.publish_due_lists().await.expect("published");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portcullis::{
-    authority::{Invite, NewAccount, Unseen},
+    authority::{Invite, NewAccount, NewOrder, Unseen},
     domain::{account::Thumbprint, audit::Actor, identifier::Identifier},
     store::{AuditQuery, CertificateStatusAnswer, RevocationQuery},
 };
@@ -97,6 +97,7 @@ async fn nothing_is_issued_to_a_principal_that_is_being_revoked() {
         let account = stage
             .authority
             .create_account(NewAccount {
+                directory: portcullis::domain::DirectoryName::default(),
                 thumbprint: Thumbprint([round; 32]),
                 jwk: serde_json::Value::Null,
                 contacts: Vec::new(),
@@ -112,7 +113,9 @@ async fn nothing_is_issued_to_a_principal_that_is_being_revoked() {
             tasks.push(tokio::spawn(async move {
                 let mut issued = 0;
                 loop {
-                    let Ok(order) = authority.new_order(&account.id, vec![name.clone()]).await
+                    let Ok(order) = authority
+                        .new_order(NewOrder::of(&account.id, vec![name.clone()]))
+                        .await
                     else {
                         return issued;
                     };

@@ -40,6 +40,7 @@ fn account(number: u8) -> NewAccount {
     NewAccount {
         account: Account {
             id: AccountId::from_random([number; 16]),
+            directory: portcullis::domain::DirectoryName::default(),
             thumbprint: Thumbprint([number; 32]),
             jwk: serde_json::Value::Null,
             contacts: Vec::new(),
@@ -55,6 +56,9 @@ fn order(number: u8, account: u8, expires_at: Timestamp) -> Order {
     Order {
         id: OrderId::from_random([number; 16]),
         account: AccountId::from_random([account; 16]),
+        directory: portcullis::domain::DirectoryName::default(),
+        profile: ProfileKind::Server.into(),
+        replaces: None,
         identifiers: vec![Identifier::parse("dns", "a.example").expect("a name")],
         authorizations: Vec::new(),
         state: OrderState::Ready,

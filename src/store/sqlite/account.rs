@@ -6,6 +6,7 @@ use super::{SqliteStore, failed, find, to_json};
 use crate::{
     domain::{
         account::{Account, Thumbprint},
+        directory::DirectoryName,
         id::AccountId,
     },
     store::{Accounts, Answer, StoreError},
@@ -17,8 +18,21 @@ impl Accounts for SqliteStore {
         self.look_up(move |connection| by_id(connection, &id))
     }
 
-    fn account_by_key(&self, thumbprint: Thumbprint) -> Answer<'_, Option<Account>> {
-        self.look_up(move |connection| by_key(connection, thumbprint))
+    fn account_by_key<'a>(
+        &'a self,
+        directory: &'a DirectoryName,
+        thumbprint: Thumbprint,
+    ) -> Answer<'a, Option<Account>> {
+        let directory = directory.clone();
+        self.look_up(move |connection| by_key(connection, &directory, thumbprint))
+    }
+
+    fn is_account_key(&self, thumbprint: Thumbprint) -> Answer<'_, bool> {
+        self.look_up(move |connection| {
+            connection
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM accounts WHERE thumbprint = ?)")?
+                .query_row([thumbprint.0], |row| row.get(0))
+        })
     }
 }
 
@@ -26,27 +40,35 @@ pub(super) fn by_id(connection: &Connection, id: &AccountId) -> rusqlite::Result
     find(
         connection,
         "SELECT body FROM accounts WHERE id = ?",
-        id.as_str(),
+        [id.as_str()],
     )
 }
 
 pub(super) fn by_key(
     connection: &Connection,
+    directory: &DirectoryName,
     thumbprint: Thumbprint,
 ) -> rusqlite::Result<Option<Account>> {
     find(
         connection,
-        "SELECT body FROM accounts WHERE thumbprint = ?",
-        thumbprint.0,
+        "SELECT body FROM accounts WHERE thumbprint = ? AND directory = ?",
+        params![thumbprint.0, directory.as_str()],
     )
 }
 
 pub(super) fn insert(connection: &Connection, account: &Account) -> Result<(), StoreError> {
     let body = to_json(account)?;
     connection
-        .prepare_cached("INSERT INTO accounts (id, thumbprint, body) VALUES (?, ?, ?)")
+        .prepare_cached(
+            "INSERT INTO accounts (id, directory, thumbprint, body) VALUES (?, ?, ?, ?)",
+        )
         .and_then(|mut insert| {
-            insert.execute(params![account.id.as_str(), account.thumbprint.0, body])
+            insert.execute(params![
+                account.id.as_str(),
+                account.directory.as_str(),
+                account.thumbprint.0,
+                body
+            ])
         })
         .map(drop)
         .map_err(failed)

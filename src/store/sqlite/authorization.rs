@@ -38,7 +38,7 @@ pub(super) fn by_id(
     find(
         connection,
         "SELECT body FROM authorizations WHERE id = ?",
-        id.as_str(),
+        [id.as_str()],
     )
 }
 
@@ -66,7 +66,7 @@ pub(super) fn put(
         .and_then(|mut put| {
             put.execute(params![
                 authorization.id.as_str(),
-                authorization.order.as_str(),
+                authorization.order.as_ref().map(OrderId::as_str),
                 authorization.expires_at.unix_millis(),
                 body
             ])

@@ -39,7 +39,7 @@ impl Commands for SqliteStore {
     fn create_account(&self, new: NewAccount, audit: AuditDraft) -> Answer<'_, ()> {
         self.writer.write(move |transaction| {
             let NewAccount { account, enrolment } = new;
-            if account::by_key(transaction, account.thumbprint)
+            if account::by_key(transaction, &account.directory, account.thumbprint)
                 .map_err(failed)?
                 .is_some()
             {
@@ -381,7 +381,10 @@ fn follow(
     authorization: &Authorization,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let Some(order) = order::by_id(transaction, &authorization.order).map_err(failed)? else {
+    let Some(order) = &authorization.order else {
+        return Ok(());
+    };
+    let Some(order) = order::by_id(transaction, order).map_err(failed)? else {
         return Ok(());
     };
     let all = authorization::of_order(transaction, &order.id).map_err(failed)?;

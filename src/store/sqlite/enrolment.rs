@@ -28,7 +28,7 @@ pub(super) fn by_id(
     find(
         connection,
         "SELECT body FROM enrolments WHERE id = ?",
-        id.as_str(),
+        [id.as_str()],
     )
 }
 

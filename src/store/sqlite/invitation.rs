@@ -24,7 +24,7 @@ pub(super) fn by_id(
     find(
         connection,
         "SELECT body FROM invitations WHERE id = ?",
-        id.as_str(),
+        [id.as_str()],
     )
 }
 

@@ -74,7 +74,7 @@ pub(super) fn by_id(
     connection: &Connection,
     id: &IssuerKeyId,
 ) -> rusqlite::Result<Option<IssuerRecord>> {
-    find(connection, "SELECT body FROM issuers WHERE id = ?", id.0)
+    find(connection, "SELECT body FROM issuers WHERE id = ?", [id.0])
 }
 
 pub(super) fn is_retired(connection: &Connection, id: &IssuerKeyId) -> rusqlite::Result<bool> {

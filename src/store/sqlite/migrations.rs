@@ -7,7 +7,7 @@ use super::failed;
 use crate::store::StoreError;
 
 /// Every migration, in order. One that was released is never changed; add another.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 10] = [
     (
         "0001_initial",
         include_str!("../migrations/sqlite/0001_initial.sql"),
@@ -23,6 +23,30 @@ const MIGRATIONS: [(&str, &str); 4] = [
     (
         "0004_keeping",
         include_str!("../migrations/sqlite/0004_keeping.sql"),
+    ),
+    (
+        "0005_directories",
+        include_str!("../migrations/sqlite/0005_directories.sql"),
+    ),
+    (
+        "0006_orders",
+        include_str!("../migrations/sqlite/0006_orders.sql"),
+    ),
+    (
+        "0007_renewal",
+        include_str!("../migrations/sqlite/0007_renewal.sql"),
+    ),
+    (
+        "0008_bindings",
+        include_str!("../migrations/sqlite/0008_bindings.sql"),
+    ),
+    (
+        "0009_attestation",
+        include_str!("../migrations/sqlite/0009_attestation.sql"),
+    ),
+    (
+        "0010_limits",
+        include_str!("../migrations/sqlite/0010_limits.sql"),
     ),
 ];
 

@@ -209,10 +209,10 @@ fn unreadable(
 fn find<T: DeserializeOwned>(
     connection: &Connection,
     query: &str,
-    key: impl rusqlite::ToSql,
+    key: impl rusqlite::Params,
 ) -> rusqlite::Result<Option<T>> {
     connection
         .prepare_cached(query)?
-        .query_row([key], |row| from_json(row, 0))
+        .query_row(key, |row| from_json(row, 0))
         .optional()
 }

@@ -36,7 +36,7 @@ pub(super) fn by_id(connection: &Connection, id: &OrderId) -> rusqlite::Result<O
     find(
         connection,
         "SELECT body FROM orders WHERE id = ?",
-        id.as_str(),
+        [id.as_str()],
     )
 }
 

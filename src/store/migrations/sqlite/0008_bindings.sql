@@ -1,0 +1,1 @@
+-- Enrolment keys and approvals.

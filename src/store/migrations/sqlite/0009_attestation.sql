@@ -1,0 +1,1 @@
+-- Devices that prove themselves by attestation.
