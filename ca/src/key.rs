@@ -11,6 +11,7 @@ mod checksum;
 mod error;
 mod pair;
 mod public;
+mod roca;
 mod sealed;
 mod signer;
 mod signing;

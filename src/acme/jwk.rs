@@ -7,9 +7,13 @@ use std::fmt;
 
 use aws_lc_rs::{
     digest,
-    signature::{self, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm},
+    signature::{
+        self, EcdsaVerificationAlgorithm, ParsedPublicKey, RsaPublicKeyComponents,
+        UnparsedPublicKey,
+    },
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use portcullis_ca::key::PublicKey;
 use serde::Deserialize;
 
 use super::{
@@ -67,6 +71,14 @@ impl Curve {
         }
     }
 
+    const fn verification(self) -> &'static EcdsaVerificationAlgorithm {
+        match self {
+            Self::P256 => &signature::ECDSA_P256_SHA256_FIXED,
+            Self::P384 => &signature::ECDSA_P384_SHA384_FIXED,
+            Self::P521 => &signature::ECDSA_P521_SHA512_FIXED,
+        }
+    }
+
     /// The length of a coordinate in bytes (RFC 7518 section 6.2.1.2).
     const fn coordinate_len(self) -> usize {
         match self {
@@ -88,6 +100,10 @@ struct ReadJwk {
     e: Option<String>,
     d: Option<serde::de::IgnoredAny>,
     k: Option<serde::de::IgnoredAny>,
+    alg: Option<String>,
+    #[serde(rename = "use")]
+    usage: Option<String>,
+    key_ops: Option<Vec<String>>,
 }
 
 impl Jwk {
@@ -103,6 +119,12 @@ impl Jwk {
                 "\"jwk\" holds a private or symmetric key, which is thereby lost: make a new key, and send its public members only",
             ));
         }
+        let key = Self::of_its_kind(&read)?;
+        key.check_purpose(&read)?;
+        Ok(key)
+    }
+
+    fn of_its_kind(read: &ReadJwk) -> Result<Self, Problem> {
         match read.kty.as_str() {
             "EC" => {
                 let name = member(read.crv.as_deref(), "crv")?;
@@ -117,12 +139,23 @@ impl Jwk {
                 let mut point = vec![0x04];
                 point.extend(bytes(read.x.as_deref(), "x", Some(curve.coordinate_len()))?);
                 point.extend(bytes(read.y.as_deref(), "y", Some(curve.coordinate_len()))?);
+                if ParsedPublicKey::new(curve.verification(), &point).is_err() {
+                    return Err(bad_key(format!(
+                        "\"x\" and \"y\" of \"jwk\" are no point of {name}; send the public key's own coordinates, big-endian"
+                    )));
+                }
                 Ok(Self::Ec { curve, point })
             }
             "OKP" => match member(read.crv.as_deref(), "crv")? {
-                "Ed25519" => Ok(Self::Ed25519 {
-                    x: bytes(read.x.as_deref(), "x", Some(32))?,
-                }),
+                "Ed25519" => {
+                    let x = bytes(read.x.as_deref(), "x", Some(32))?;
+                    if is_weak_point(&x) {
+                        return Err(bad_key(
+                            "\"x\" of \"jwk\" is a point of small order, or not written as RFC 8032 section 5.1.2 wants it: anybody could sign for such a key; make a new one",
+                        ));
+                    }
+                    Ok(Self::Ed25519 { x })
+                }
                 other => Err(bad_key(format!(
                     "the curve {other:?} is not accepted; use Ed25519"
                 ))),
@@ -135,6 +168,30 @@ impl Jwk {
                 "the key type {other:?} is not accepted; use EC, OKP or RSA"
             ))),
         }
+    }
+
+    /// What the key says of itself, where it says something (RFC 7517 sections 4.2 to 4.4): it must be a key that verifies
+    /// signatures of this algorithm.
+    fn check_purpose(&self, read: &ReadJwk) -> Result<(), Problem> {
+        let right = self.algorithm().name();
+        if let Some(alg) = read.alg.as_deref().filter(|alg| *alg != right) {
+            return Err(bad_key(format!(
+                "\"alg\" of \"jwk\" is {alg:?}, but such a key signs with {right}; leave it out or set it right"
+            )));
+        }
+        if let Some(usage) = read.usage.as_deref().filter(|usage| *usage != "sig") {
+            return Err(bad_key(format!(
+                "\"use\" of \"jwk\" is {usage:?}; an account's key is for \"sig\""
+            )));
+        }
+        if let Some(operations) = &read.key_ops
+            && !operations.iter().any(|operation| operation == "verify")
+        {
+            return Err(bad_key(format!(
+                "\"key_ops\" of \"jwk\" is {operations:?}; the public half of an account's key is for \"verify\""
+            )));
+        }
+        Ok(())
     }
 
     fn rsa(n: Vec<u8>, e: Vec<u8>) -> Result<Self, Problem> {
@@ -162,6 +219,8 @@ impl Jwk {
                 "the RSA exponent must be odd, at least 65537 and of at most 32 bits; use 65537",
             ));
         }
+        // And what a certificate's key must be: no modulus that can be factored.
+        PublicKey::from_rsa(&n, &e).map_err(|error| bad_key(error.to_string()))?;
         Ok(Self::Rsa { n, e })
     }
 
@@ -207,12 +266,7 @@ impl Jwk {
         }
         let verified = match self {
             Self::Ec { curve, point } => {
-                let algorithm: &dyn VerificationAlgorithm = match curve {
-                    Curve::P256 => &signature::ECDSA_P256_SHA256_FIXED,
-                    Curve::P384 => &signature::ECDSA_P384_SHA384_FIXED,
-                    Curve::P521 => &signature::ECDSA_P521_SHA512_FIXED,
-                };
-                UnparsedPublicKey::new(algorithm, point).verify(message, signature)
+                UnparsedPublicKey::new(curve.verification(), point).verify(message, signature)
             }
             Self::Ed25519 { x } => {
                 UnparsedPublicKey::new(&signature::ED25519, x).verify(message, signature)
@@ -261,6 +315,27 @@ impl Jwk {
         let digest = digest::digest(&digest::SHA256, self.canonical_json().as_bytes());
         Thumbprint(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
     }
+}
+
+/// Whether 32 bytes, as a point of Ed25519, have an order of at most 8, or a coordinate that isn't reduced (RFC 8032 section
+/// 5.1.3). For the former, one signature fits many messages. Every such point has one of these y, its sign aside.
+fn is_weak_point(x: &[u8]) -> bool {
+    const Y: [&str; 5] = [
+        // 0: order 4; 1: order 1; p - 1: order 2
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        // order 8
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    ];
+    let mut y = x.to_vec();
+    if let Some(last) = y.last_mut() {
+        *last &= 0x7f;
+    }
+    // Not reduced: from p = 2^255 - 19 on.
+    let unreduced = matches!(y.split_first(), Some((0xed.., [middle @ .., 0x7f])) if middle.iter().all(|byte| *byte == 0xff));
+    unreduced || Y.contains(&hex::encode(&y).as_str())
 }
 
 impl fmt::Debug for Jwk {
@@ -410,16 +485,174 @@ mod tests {
     }
 
     #[test]
-    fn a_point_that_is_not_on_the_curve_verifies_nothing() {
-        let key = Jwk::Ec {
-            curve: Curve::P256,
-            point: [vec![4], vec![1; 64]].concat(),
+    fn a_point_that_is_not_on_the_curve_is_refused_and_verifies_nothing() {
+        for (name, curve, length) in [
+            ("P-256", Curve::P256, 32),
+            ("P-384", Curve::P384, 48),
+            ("P-521", Curve::P521, 66),
+        ] {
+            let coordinate = URL_SAFE_NO_PAD.encode(vec![1; length]);
+            let json =
+                format!(r#"{{"kty":"EC","crv":"{name}","x":"{coordinate}","y":"{coordinate}"}}"#);
+            let problem = Jwk::from_json(json.as_bytes()).unwrap_err();
+            assert_eq!(problem.kind, ProblemType::BadPublicKey, "{problem}");
+            assert!(problem.detail.contains("no point of"), "{problem}");
+            let key = Jwk::Ec {
+                curve,
+                point: [vec![4], vec![1; 2 * length]].concat(),
+            };
+            assert_eq!(
+                key.verify(key.algorithm(), b"message", &vec![1; 2 * length])
+                    .unwrap_err()
+                    .kind,
+                ProblemType::Unauthorized
+            );
+        }
+    }
+
+    /// RFC 7518 section 3.4: `r || s`, each as long as the coordinates, and from 1 to below the order.
+    #[test]
+    fn an_ecdsa_signature_has_one_form_and_numbers_in_range() {
+        use aws_lc_rs::{
+            rand::SystemRandom,
+            signature::{
+                ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING,
+                ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,
+                ECDSA_P521_SHA512_ASN1_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
+                KeyPair as _,
+            },
         };
-        assert_eq!(
-            key.verify(SignatureAlgorithm::Es256, b"message", &[1; 64])
-                .unwrap_err()
-                .kind,
-            ProblemType::Unauthorized
-        );
+        // The orders of the three groups (SEC 2).
+        const ORDERS: [&str; 3] = [
+            "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551",
+            "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
+            "01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409",
+        ];
+        let curves = [
+            (
+                Curve::P256,
+                &ECDSA_P256_SHA256_FIXED_SIGNING,
+                &ECDSA_P256_SHA256_ASN1_SIGNING,
+            ),
+            (
+                Curve::P384,
+                &ECDSA_P384_SHA384_FIXED_SIGNING,
+                &ECDSA_P384_SHA384_ASN1_SIGNING,
+            ),
+            (
+                Curve::P521,
+                &ECDSA_P521_SHA512_FIXED_SIGNING,
+                &ECDSA_P521_SHA512_ASN1_SIGNING,
+            ),
+        ];
+        for ((curve, fixed, asn1), order) in curves.into_iter().zip(ORDERS) {
+            let random = SystemRandom::new();
+            let private = EcdsaKeyPair::generate(fixed).unwrap();
+            let pkcs8 = private.to_pkcs8v1().unwrap();
+            let der = EcdsaKeyPair::from_pkcs8(asn1, pkcs8.as_ref()).unwrap();
+            let key = Jwk::Ec {
+                curve,
+                point: private.public_key().as_ref().to_vec(),
+            };
+            let good = private.sign(&random, b"message").unwrap().as_ref().to_vec();
+            let verdict = |signature: &[u8]| {
+                key.verify(key.algorithm(), b"message", signature)
+                    .map_err(|problem| problem.kind)
+            };
+            assert_eq!(verdict(&good), Ok(()));
+            let (r, s) = good.split_at(good.len() / 2);
+            let zero = vec![0; r.len()];
+            let order = hex::decode(order).unwrap();
+            let padded = |number: &[u8]| [&[0], number].concat();
+            for bad in [
+                Vec::new(),
+                der.sign(&random, b"message").unwrap().as_ref().to_vec(),
+                [zero.as_slice(), zero.as_slice()].concat(),
+                [r, zero.as_slice()].concat(),
+                [zero.as_slice(), s].concat(),
+                [order.as_slice(), s].concat(),
+                [r, order.as_slice()].concat(),
+                [s, r].concat(),
+                [padded(r), padded(s)].concat(),
+                padded(&good),
+                [good.as_slice(), &[0]].concat(),
+                good[1..].to_vec(),
+                good[..good.len() - 1].to_vec(),
+                r.to_vec(),
+            ] {
+                assert_eq!(
+                    verdict(&bad),
+                    Err(ProblemType::Unauthorized),
+                    "{curve:?} {}",
+                    hex::encode(&bad)
+                );
+            }
+        }
+    }
+
+    /// Under the point of order one, R = that point and S = 0 is a signature of every message.
+    #[test]
+    fn an_ed25519_key_that_anybody_could_sign_for_is_refused() {
+        let one = [&[1][..], &[0; 31]].concat();
+        let anybodys = [&one[..], &[0; 32]].concat();
+        let key = Jwk::Ed25519 { x: one.clone() };
+        for message in ["one", "another"] {
+            assert_eq!(
+                key.verify(SignatureAlgorithm::EdDsa, message.as_bytes(), &anybodys),
+                Ok(()),
+                "which is why it is refused when it is read"
+            );
+        }
+        let minus_one = [&[0xec][..], &[0xff; 30], &[0x7f]].concat();
+        let unreduced = [&[0xee][..], &[0xff; 30], &[0x7f]].concat();
+        let of_order_8 =
+            hex::decode("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a")
+                .unwrap();
+        for mut x in [one, vec![0; 32], minus_one, unreduced, of_order_8] {
+            for _ in 0..2 {
+                let json = format!(
+                    r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"}}"#,
+                    URL_SAFE_NO_PAD.encode(&x)
+                );
+                let problem = Jwk::from_json(json.as_bytes()).unwrap_err();
+                assert_eq!(problem.kind, ProblemType::BadPublicKey, "{json}");
+                x[31] ^= 0x80;
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_says_that_it_is_for_something_else_is_refused() {
+        let with = |member: &str| {
+            Jwk::from_json(
+                RFC_8037
+                    .replacen('{', &format!("{{{member},"), 1)
+                    .as_bytes(),
+            )
+        };
+        for member in [
+            r#""alg":"EdDSA""#,
+            r#""use":"sig""#,
+            r#""key_ops":["verify"]"#,
+            r#""key_ops":["sign","verify"]"#,
+            r#""use":null"#,
+        ] {
+            assert!(with(member).is_ok(), "{member}");
+        }
+        for member in [
+            r#""alg":"ES256""#,
+            r#""alg":"none""#,
+            r#""use":"enc""#,
+            r#""use":"""#,
+            r#""key_ops":[]"#,
+            r#""key_ops":["encrypt","sign"]"#,
+        ] {
+            let problem = with(member).unwrap_err();
+            assert_eq!(problem.kind, ProblemType::BadPublicKey, "{member}");
+        }
+        for member in [r#""use":1"#, r#""key_ops":"verify""#, r#""alg":["EdDSA"]"#] {
+            let problem = with(member).unwrap_err();
+            assert_eq!(problem.kind, ProblemType::Malformed, "{member}");
+        }
     }
 }

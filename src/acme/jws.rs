@@ -4,7 +4,7 @@
 //! account are right is for `signed_request` to see.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::{json, jwk::Jwk, problem::Problem, signature_algorithm::SignatureAlgorithm};
@@ -81,10 +81,10 @@ pub(super) struct Flattened {
     pub(super) protected: String,
     pub(super) payload: String,
     pub(super) signature: String,
-    #[serde(default)]
-    header: Option<IgnoredAny>,
-    #[serde(default)]
-    signatures: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "is_there")]
+    header: bool,
+    #[serde(default, deserialize_with = "is_there")]
+    signatures: bool,
 }
 
 /// A protected header as read. Members that are not named here are ignored, unless `crit` says otherwise.
@@ -95,8 +95,15 @@ pub(super) struct ProtectedHeader {
     pub(super) nonce: Option<String>,
     pub(super) kid: Option<String>,
     pub(super) jwk: Option<Box<RawValue>>,
-    crit: Option<Vec<String>>,
-    b64: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "is_there")]
+    crit: bool,
+    #[serde(default, deserialize_with = "is_there")]
+    b64: bool,
+}
+
+/// A member whose being there is the fault, be it null.
+fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|IgnoredAny| true)
 }
 
 impl Flattened {
@@ -106,12 +113,12 @@ impl Flattened {
     /// `malformed`.
     pub(super) fn parse(body: &[u8], what: &str) -> Result<(Self, ProtectedHeader), Problem> {
         let flattened: Self = json::object(body, what)?;
-        if flattened.signatures.is_some() {
+        if flattened.signatures {
             return Err(Problem::malformed(format!(
                 "the {what} has \"signatures\"; use the flattened form with one \"signature\" (RFC 8555 section 6.2)"
             )));
         }
-        if flattened.header.is_some() {
+        if flattened.header {
             return Err(Problem::malformed(format!(
                 "the {what} has an unprotected \"header\"; put everything into \"protected\" (RFC 8555 section 6.2)"
             )));
@@ -120,15 +127,15 @@ impl Flattened {
             &decode(&flattened.protected, "protected")?,
             "protected header",
         )?;
-        if header.b64.is_some() {
+        if header.b64 {
             return Err(Problem::malformed(
                 "\"b64\" is in the protected header; the payload must be base64url, so leave it out (RFC 8555 section 6.2)",
             ));
         }
-        if let Some(name) = header.crit.as_ref().map(|names| names.join(", ")) {
-            return Err(Problem::malformed(format!(
-                "\"crit\" asks for extensions that are not supported: {name}"
-            )));
+        if header.crit {
+            return Err(Problem::malformed(
+                "\"crit\" is in the protected header; no extension is understood here, so leave it out (RFC 7515 section 4.1.11)",
+            ));
         }
         Ok((flattened, header))
     }
@@ -167,10 +174,20 @@ impl Jws {
                 "the protected header has no \"url\"; give the URL that the request is sent to",
             )
         })?;
+        Self::of(&flattened, algorithm, key, header.nonce, url)
+    }
+
+    fn of(
+        flattened: &Flattened,
+        algorithm: SignatureAlgorithm,
+        key: KeyReference,
+        nonce: Option<String>,
+        url: String,
+    ) -> Result<Self, Problem> {
         Ok(Self {
             algorithm,
             key,
-            nonce: header.nonce,
+            nonce,
             url,
             signing_input: flattened.signing_input(),
             payload: decode(&flattened.payload, "payload")?,
@@ -199,6 +216,9 @@ pub(super) fn decode(text: &str, member: &str) -> Result<Vec<u8>, Problem> {
         ))
     })
 }
+
+#[cfg(test)]
+mod wycheproof;
 
 #[cfg(test)]
 mod tests {
@@ -332,7 +352,50 @@ mod tests {
             (
                 &body(r#"{"alg":"ES256","kid":"k","url":"u","crit":["exp"]}"#),
                 Malformed,
-                "exp",
+                "\"crit\"",
+            ),
+            (
+                &body(r#"{"alg":"ES256","kid":"k","url":"u","crit":null}"#),
+                Malformed,
+                "\"crit\"",
+            ),
+            (
+                &body(r#"{"alg":"ES256","kid":"k","url":"u","b64":null}"#),
+                Malformed,
+                "\"b64\"",
+            ),
+            (
+                &format!(r#"{{"protected":"{ok}","payload":"","signature":"","header":null}}"#),
+                Malformed,
+                "unprotected",
+            ),
+            (
+                &body(r#"{"alg":"ES256","alg":"none","kid":"k","url":"u"}"#),
+                Malformed,
+                "duplicate field",
+            ),
+            (
+                &body(&format!(
+                    r#"{{"alg":"EdDSA","url":"u","jwk":{}}}"#,
+                    KEY.replacen('{', r#"{"x":"","#, 1)
+                )),
+                Malformed,
+                "duplicate field",
+            ),
+            (
+                &format!(r#"{{"protected":"{ok}=","payload":"","signature":""}}"#),
+                Malformed,
+                "\"protected\"",
+            ),
+            (
+                &format!(r#"{{"protected":" {ok}","payload":"","signature":""}}"#),
+                Malformed,
+                "\"protected\"",
+            ),
+            (
+                &format!(r#"{{"protected":"{ok}","payload":"e3\n0","signature":""}}"#),
+                Malformed,
+                "\"payload\"",
             ),
             (
                 &body(r#"{"alg":"ES256","kid":"k","url":"u","b64":false}"#),

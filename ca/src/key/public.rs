@@ -5,7 +5,7 @@ use std::fmt;
 use aws_lc_rs::signature as s;
 use x509_parser::{prelude::FromDer, x509::SubjectPublicKeyInfo};
 
-use super::{KeyAlgorithm, KeyError, sha256};
+use super::{KeyAlgorithm, KeyError, roca::is_roca, sha256};
 use crate::der::{self, reader::Reader, tag};
 
 /// A public key whose SubjectPublicKeyInfo was checked against the key policy.
@@ -19,8 +19,8 @@ pub struct PublicKey {
 
 impl PublicKey {
     /// Reads a DER SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7) and holds it to the key policy: one of
-    /// [`KeyAlgorithm`], a named curve and an uncompressed point, RSA with 2048 to 4096 bits and an exponent from 65537
-    /// to 32 bits.
+    /// [`KeyAlgorithm`], a named curve and an uncompressed point, RSA with 2048 to 4096 bits, an exponent from 65537
+    /// to 32 bits, and a modulus that no faulty chip made (ROCA).
     ///
     /// Whether a point lies on its curve is found out when a signature is verified, which proof of possession does.
     ///
@@ -238,6 +238,11 @@ fn rsa_algorithm(bits: &[u8]) -> Result<KeyAlgorithm, KeyError> {
     }
     if !odd(modulus) {
         return Err(KeyError::Malformed("its modulus is even"));
+    }
+    if is_roca(modulus) {
+        return Err(KeyError::NotAllowed(
+            "an RSA key that can be factored, since a faulty chip made it (ROCA, CVE-2017-15361)",
+        ));
     }
     let size = modulus.len() * 8
         - modulus
