@@ -87,13 +87,18 @@ pub async fn create(
     }
     check_contacts(&wanted.contact)?;
     check_terms(&state, wanted.terms_of_service_agreed)?;
-    let binding = verify_binding(
+    let binding = match verify_binding(
         &state,
         wanted.external_account_binding.as_deref(),
         &signed.key,
         &url,
     )
-    .await?;
+    .await
+    {
+        Ok(binding) => binding,
+        // What the quicker one used up was meant for this one, too.
+        Err(problem) => return opened_meanwhile(&state, &signed.key, problem).await,
+    };
     let new = NewAccount {
         directory: state.settings.rules.name.clone(),
         thumbprint: signed.key.thumbprint(),
@@ -108,16 +113,23 @@ pub async fn create(
             account,
             wanted.external_account_binding,
         )),
-        // Another request with this key was quicker.
-        Err(error) => match state
-            .authority
-            .account_by_key(&state.settings.rules.name, &signed.key.thumbprint())
-            .await?
-        {
-            Some(account) => Ok(answer(&state, StatusCode::OK, account, None)),
-            None => Err(error.into()),
-        },
+        Err(error) => opened_meanwhile(&state, &signed.key, error.into()).await,
     }
+}
+
+/// The account, if another request with this key was quicker; otherwise the problem.
+async fn opened_meanwhile(
+    state: &AcmeState,
+    key: &Jwk,
+    problem: Problem,
+) -> Result<Response, Problem> {
+    let account = state
+        .authority
+        .account_by_key(&state.settings.rules.name, &key.thumbprint())
+        .await?
+        .ok_or(problem)?;
+    check_standing(&account)?;
+    Ok(answer(state, StatusCode::OK, account, None))
 }
 
 /// An account's own URL: read with an empty payload, else changed or deactivated.

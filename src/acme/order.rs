@@ -118,7 +118,8 @@ pub async fn list(
     Ok(Json(OrdersObject { orders }).into_response())
 }
 
-/// Where an order is finalized. A CSR that can't be used leaves it ready (RFC 8555 section 7.4).
+/// Where an order is finalized. A CSR that can't be used leaves it ready (RFC 8555 section 7.4). Who sends the same key again
+/// gets the same answer again, so that a lost answer and calls at once do no harm.
 ///
 /// # Errors
 /// `orderNotReady`, `badCSR`, and those of [`read`].
@@ -131,7 +132,8 @@ pub async fn finalize(
     let wanted: FinalizeRequest = payload.object()?;
     let order = own_order(&state, &account, id).await?;
     let status = order.status_at(state.clock.now());
-    if status != "ready" {
+    // One that is valid may be asked for again with the same key; `authority` looks.
+    if !matches!(status, "ready" | "valid") {
         return Err(Problem::new(
             ProblemType::OrderNotReady,
             format!(

@@ -149,11 +149,11 @@ impl Authority {
         Ok(order)
     }
 
-    /// Makes the order's certificate. However many ask at once, one certificate is made; who asks again when it is there
-    /// gets the same order (RFC 8555 section 7.4).
+    /// Makes the order's certificate. However many ask at once, one certificate is made; who asks again with the same key,
+    /// because the answer was lost say, gets the same order.
     ///
     /// # Errors
-    /// `NotReady`; `BadRequest` when the request's names differ, and the order stays ready; `Unauthorized` when the
+    /// `NotReady`, also when the order has its certificate and that is for another key; `BadRequest` when the request's names differ, and the order stays ready; `Unauthorized` when the
     /// enrolment has ended.
     pub async fn finalize(
         &self,
@@ -184,7 +184,14 @@ impl Authority {
             .filter(|order| order.account == *account)
             .ok_or(AuthorityError::NotFound("order"))?;
         match (&order.state, order.status_at(now)) {
-            (OrderState::Valid { .. }, _) => return Ok(order),
+            (OrderState::Valid { certificate }, status) => {
+                let made = self.store().certificate(*certificate).await?;
+                let fingerprint = request.public_key().fingerprint();
+                return match made {
+                    Some(made) if made.key_fingerprint == fingerprint => Ok(order),
+                    Some(_) | None => Err(crate::domain::order::NotReady { status }.into()),
+                };
+            }
             (_, "ready") => {}
             (_, status) => return Err(crate::domain::order::NotReady { status }.into()),
         }

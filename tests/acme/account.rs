@@ -47,20 +47,6 @@ async fn an_account_that_does_not_exist_is_not_made_with_only_return_existing() 
 }
 
 #[tokio::test]
-async fn twelve_new_accounts_with_one_key_at_once_are_one_account() {
-    let server = Server::start().await;
-    let client = Client::new(&server.base, Key::new());
-    let url = client.url("new-account");
-    let replies =
-        futures_util::future::join_all((0..12).map(|_| client.post_with_key(&url, "{}"))).await;
-    let first = replies[0].location();
-    for reply in replies {
-        assert!(reply.status.is_success(), "{reply:?}");
-        assert_eq!(reply.location(), first);
-    }
-}
-
-#[tokio::test]
 async fn contacts_are_changed_and_everything_else_is_ignored() {
     let server = Server::start().await;
     let client = Client::registered(&server.base).await;

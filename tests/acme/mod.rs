@@ -1,6 +1,7 @@
 //! Tests of the ACME server: over HTTP, with requests signed here, and real name and web servers on loopback.
 
 mod account;
+mod at_once;
 pub(crate) mod authority;
 mod authorization;
 mod certificate;

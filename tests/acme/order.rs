@@ -366,30 +366,6 @@ async fn a_csr_that_cannot_be_used_leaves_the_order_ready() {
     );
 }
 
-// HashiCorp Vault #31987: two finalize calls at once gave two certificates.
-#[tokio::test]
-async fn twelve_finalize_requests_at_once_make_one_certificate() {
-    let server = Server::start().await;
-    let client = Client::registered(&server.base).await;
-    let (location, order) = ready(&server, &client, &["a.example"]).await;
-    let csrs: Vec<String> = (0..12).map(|_| csr(&["a.example"]).0).collect();
-    let replies =
-        futures_util::future::join_all(csrs.iter().map(|csr| finalized(&client, &order, csr)))
-            .await;
-    let certificate = client.get(&location).await.json()["certificate"].clone();
-    let mut made = 0;
-    for reply in replies {
-        if reply.status == StatusCode::OK {
-            made += 1;
-            assert_eq!(reply.json()["certificate"], certificate);
-        } else {
-            assert_eq!(reply.problem(), (403, "orderNotReady".to_owned()));
-        }
-    }
-    assert!(made >= 1);
-    assert_eq!(server.certificates().await.len(), 1);
-}
-
 #[tokio::test]
 async fn an_order_that_waited_too_long_is_invalid() {
     let server = Server::start().await;
