@@ -68,7 +68,7 @@ pub async fn create(
     State(state): State<Arc<AcmeState>>,
     request: SignedRequest,
 ) -> Result<Response, Problem> {
-    let url = request.url.clone();
+    let (url, from) = (request.url.clone(), request.from);
     let signed = request.by_key()?;
     let wanted: NewAccountRequest = signed.payload.object()?;
     if let Some(existing) = state
@@ -105,6 +105,7 @@ pub async fn create(
         jwk: signed.key.to_value(),
         contacts: wanted.contact,
         binding,
+        from,
     };
     match state.authority.create_account(new).await {
         Ok(account) => Ok(answer(

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
-use super::http01::AllowedNetworks;
+use super::{http01::AllowedNetworks, limits::LimitsConfig};
 use crate::domain::{
     Directories, Directory, DirectoryName, ExternalAccount, ProfileName, challenge::ChallengeKind,
 };
@@ -33,6 +33,8 @@ pub struct AcmeConfig {
     pub challenges: Option<Vec<String>>,
     /// The name of the issuer; without it, whoever issues the profile.
     pub issuer: Option<String>,
+    /// `[acme.limits]`: how much clients may use up.
+    pub limits: LimitsConfig,
     /// `[acme.http01]`, shared.
     pub http01: Option<Http01Config>,
     /// More directories, at `/acme/NAME/directory`.
@@ -189,6 +191,9 @@ impl AcmeConfig {
                 .map(|name| challenge(&format!("{key}.challenges"), name))
                 .collect::<Result<_, _>>()?,
         };
+        let limits = self.limits.check().map_err(|(limit, value, reason)| {
+            error(&format!("{key}.limits.{limit}"), value, reason)
+        })?;
         Ok(DirectorySettings {
             rules: Directory {
                 name,
@@ -196,6 +201,7 @@ impl AcmeConfig {
                 profiles,
                 challenges,
                 issuer: self.issuer.clone(),
+                limits,
             },
             terms_of_service: page(
                 &format!("{key}.terms_of_service"),
@@ -322,6 +328,7 @@ fn network(text: &str) -> Result<IpNet, AcmeConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::rate_limit::RateLimits;
 
     #[test]
     fn the_default_is_port_80_the_systems_resolver_and_public_addresses_only() {
@@ -383,6 +390,7 @@ mod tests {
             profiles = ["device"]
             challenges = ["http-01"]
             issuer = "iot"
+            limits.orders_per_account = "off"
             "#,
         )
         .unwrap();
@@ -395,13 +403,20 @@ mod tests {
         assert_eq!(
             rules,
             [
-                Directory::new(DirectoryName::default()),
+                Directory {
+                    limits: LimitsConfig::default().check().unwrap(),
+                    ..Directory::new(DirectoryName::default())
+                },
                 Directory {
                     name: "factory".parse().unwrap(),
                     external_account: ExternalAccount::Required,
                     profiles: vec!["device".parse().unwrap()],
                     challenges: vec![ChallengeKind::Http01],
                     issuer: Some("iot".to_owned()),
+                    limits: RateLimits {
+                        orders_per_account: None,
+                        ..LimitsConfig::default().check().unwrap()
+                    },
                 }
             ]
         );
@@ -425,6 +440,10 @@ mod tests {
             (
                 "directories.factory.challenges = [\"http-02\"]",
                 "acme.directories.factory.challenges = \"http-02\" can't be used: a challenge is one of http-01, dns-01, tls-alpn-01, dns-account-01, device-attest-01",
+            ),
+            (
+                "directories.factory.limits.ipv4_prefix = 33",
+                "acme.directories.factory.limits.ipv4_prefix = 33 can't be used: it must be 1 to 32",
             ),
             (
                 "http01.attempts = 0",

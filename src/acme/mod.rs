@@ -22,6 +22,7 @@ pub mod identifier;
 mod json;
 pub mod jwk;
 pub mod jws;
+pub mod limits;
 pub mod nonce;
 pub mod order;
 pub mod problem;
@@ -35,5 +36,6 @@ pub mod trust_bundle;
 pub mod urls;
 
 pub use config::{AcmeConfig, AcmeConfigError, AcmeSettings, DirectorySettings};
+pub use limits::LimitsConfig;
 pub use routes::router;
 pub use state::{AcmeServer, AcmeSetUpError, AcmeState};

@@ -8,7 +8,7 @@ use super::{
     identifier::WireIdentifier,
     problem::{Problem, ProblemType, Subproblem},
 };
-use crate::authority::AuthorityError;
+use crate::{authority::AuthorityError, domain::rate_limit::LimitReached};
 
 /// When to ask again for what a key should have signed that is away.
 const KEY_AWAY: Duration = Duration::from_secs(10);
@@ -25,6 +25,7 @@ impl From<AuthorityError> for Problem {
             AuthorityError::RejectedIdentifier { identifier, reason } => {
                 rejected(&identifier, &reason)
             }
+            AuthorityError::RateLimited(reached) => limited(&reached),
             AuthorityError::BadRequest(detail) => Self::new(ProblemType::BadCsr, detail),
             AuthorityError::KeyBlocked => Self::new(ProblemType::BadCsr, error.to_string()),
             AuthorityError::NotReady(error) => {
@@ -46,6 +47,23 @@ impl From<AuthorityError> for Problem {
             }
         }
     }
+}
+
+/// RFC 8555 section 6.6.
+fn limited(reached: &LimitReached) -> Problem {
+    let kind = ProblemType::RateLimited;
+    let subproblems = reached
+        .identifiers
+        .iter()
+        .map(|identifier| Subproblem {
+            kind,
+            detail: format!("{identifier} is one of those that the limit is about"),
+            identifier: Some(identifier.into()),
+        })
+        .collect();
+    Problem::new(kind, reached.to_string())
+        .with_retry_after(reached.retry_after)
+        .with_subproblems(subproblems)
 }
 
 fn rejected(identifier: &str, reason: &str) -> Problem {

@@ -14,7 +14,7 @@ use axum::{
 };
 
 use super::{
-    account, authorization, certificate, challenge, directory,
+    account, authorization, certificate, challenge, directory, limits,
     nonce::{self, REPLAY_NONCE},
     order,
     problem::Problem,
@@ -64,6 +64,10 @@ fn directory_router(state: Arc<AcmeState>) -> Router {
         .route(&path("trust-bundle"), post(trust_bundle::read))
         .route(&path("{*rest}"), any(no_such_resource))
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&state),
+            limits::admit,
+        ))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&state),
             add_nonce_and_index,

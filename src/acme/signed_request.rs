@@ -1,7 +1,7 @@
 //! A request whose form, URL and nonce are right (RFC 8555 sections 6.1 to 6.5). Its payload comes out only once its
 //! signature was verified, under the key of a valid account or the key that it carries.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     body::to_bytes,
@@ -12,6 +12,7 @@ use axum::{
 use super::{
     jwk::Jwk,
     jws::{Jws, KeyReference, MAX_BODY_BYTES, Payload},
+    limits::client_address,
     problem::{Problem, ProblemType},
     state::AcmeState,
 };
@@ -22,6 +23,8 @@ pub struct SignedRequest {
     jws: Jws,
     /// The URL that it was sent to, and signed for.
     pub url: String,
+    /// The address that it came from, if `listen` knows it.
+    pub from: Option<IpAddr>,
 }
 
 /// A request that a valid account signed.
@@ -57,6 +60,7 @@ impl FromRequest<Arc<AcmeState>> for SignedRequest {
             Some(OriginalUri(uri)) => uri.clone(),
             None => request.uri().clone(),
         };
+        let from = client_address(request.extensions());
         let body = to_bytes(request.into_body(), MAX_BODY_BYTES)
             .await
             .map_err(|_| {
@@ -74,7 +78,7 @@ impl FromRequest<Arc<AcmeState>> for SignedRequest {
             )));
         }
         redeem_nonce(&jws, state)?;
-        Ok(Self { jws, url })
+        Ok(Self { jws, url, from })
     }
 }
 

@@ -65,6 +65,7 @@ impl From<AuthorityError> for Problem {
             | AuthorityError::AlreadyRevoked
             | AuthorityError::KeyOffline(_)
             | AuthorityError::NoIssuer(_) => StatusCode::CONFLICT,
+            AuthorityError::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             AuthorityError::NotSigned(_) => StatusCode::SERVICE_UNAVAILABLE,
             AuthorityError::Refused(_) | AuthorityError::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR

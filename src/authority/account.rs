@@ -1,5 +1,7 @@
 //! ACME accounts.
 
+use std::net::IpAddr;
+
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -29,6 +31,8 @@ pub struct NewAccount {
     pub contacts: Vec<String>,
     /// The invitation that its external account binding names.
     pub binding: Option<InvitationId>,
+    /// The address that the request came from, if it is known.
+    pub from: Option<IpAddr>,
 }
 
 impl Authority {
@@ -85,9 +89,11 @@ impl Authority {
     /// Opens an account; with a binding, its invitation is redeemed and an enrolment begins.
     ///
     /// # Errors
-    /// `Conflict` when the key has an account, `Unauthorized` when the invitation can't be redeemed.
+    /// `Conflict` when the key has an account, `Unauthorized` when the invitation can't be redeemed,
+    /// `RateLimited`.
     pub async fn create_account(&self, new: NewAccount) -> Result<Account, AuthorityError> {
         let now = self.now();
+        self.admit_account(self.directory(&new.directory)?, new.binding, new.from)?;
         let id = AccountId::from_random(random_bits()?);
         let enrolment = match new.binding {
             None => None,

@@ -59,6 +59,7 @@ impl Authority {
         id: &AuthorizationId,
         kind: ChallengeKind,
     ) -> Result<Authorization, AuthorityError> {
+        self.admit_challenge(id).await?;
         Ok(self.store().begin_challenge(id, kind, self.now()).await?)
     }
 
@@ -79,10 +80,15 @@ impl Authority {
             id,
             json!({ "challenge": kind.name(), "valid": outcome.is_ok(), "failure": failure }),
         );
-        Ok(self
+        let failed = outcome.is_err();
+        let authorization = self
             .store()
             .finish_challenge(id, kind, outcome, self.now(), audit)
-            .await?)
+            .await?;
+        if failed {
+            self.count_failed_validation(&authorization).await?;
+        }
+        Ok(authorization)
     }
 
     /// The client gives an authorization up.

@@ -7,7 +7,7 @@ use super::tally::FAILURES;
 use crate::{
     domain::{
         authorization::WrongState, enrolment::EnrolmentEnded, issuer::WrongIssuerState,
-        order::NotReady,
+        order::NotReady, rate_limit::LimitReached,
     },
     store::StoreError,
 };
@@ -35,6 +35,9 @@ pub enum AuthorityError {
         /// Why, and what would be right.
         reason: String,
     },
+    /// A limit was reached.
+    #[error(transparent)]
+    RateLimited(Box<LimitReached>),
     /// The request to be certified is not acceptable.
     #[error("{0}")]
     BadRequest(String),

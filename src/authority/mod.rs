@@ -43,6 +43,7 @@ mod order;
 mod policy;
 mod profile;
 mod prune;
+mod rate_limit;
 mod reconcile;
 mod revoke;
 mod secrets;
@@ -125,6 +126,8 @@ struct Inner {
     started_at: Timestamp,
     /// What was done since the start.
     tally: tally::Tally,
+    /// What clients have used up of their limits.
+    rates: rate_limit::RateTables,
     /// What the doctor found last.
     report: ArcSwapOption<Report>,
     /// What publishing them needs.
@@ -152,6 +155,7 @@ impl Authority {
                 mark_kept: parking_lot::Mutex::default(),
                 started_at,
                 tally: tally::Tally::default(),
+                rates: rate_limit::RateTables::default(),
                 report: ArcSwapOption::default(),
                 publisher: list::Publisher::new()?,
                 list_due: tokio::sync::Notify::new(),

@@ -102,6 +102,14 @@ impl Authority {
                 identifiers.len()
             )));
         }
+        let is_due = self.is_due_renewal(replaces).await?;
+        self.admit_order(
+            directory,
+            &account,
+            enrolment.as_ref(),
+            &identifiers,
+            is_due,
+        )?;
         let id = OrderId::from_random(random_bits()?);
         let expires_at = now + ORDER_LIFE;
         let profile = ordered_profile(directory, enrolment.as_ref(), profile)?;
@@ -120,6 +128,8 @@ impl Authority {
                 attested_key: None,
             });
         }
+        self.admit_pending(directory, &account.id, &authorizations)
+            .await?;
         let order = Order {
             id,
             account: account.id.clone(),
@@ -209,6 +219,9 @@ impl Authority {
         {
             return Err(AuthorityError::KeyBlocked);
         }
+        let directory = self.directory(&account.directory)?;
+        let is_due = self.is_due_renewal(order.replaces).await?;
+        let counted = self.count_certificate(directory, &order, enrolment.as_ref(), is_due)?;
         let record = self.issue(leaf).await?;
         let audit = self.audit(
             &Actor::Account(account.id.to_string()),
@@ -230,6 +243,7 @@ impl Authority {
         };
         let profile = complete.certificate.profile.to_string();
         let order = self.store().complete_order(complete, audit).await?;
+        counted.keep();
         self.inner.tally.issued.add(profile, 1);
         Ok(order)
     }

@@ -33,6 +33,8 @@ pub(super) struct Tally {
     pub(super) revoked: Counts,
     /// Answers to OCSP requests, by what they are.
     pub(super) ocsp: Counts,
+    /// Requests that were refused because a limit was reached, by its name.
+    pub(super) rate_limited: Counts,
 }
 
 /// What failed. Process-wide, for it is counted where it is told: where one error becomes another, and no authority is
@@ -48,6 +50,8 @@ pub struct TallyReading {
     pub revoked: BTreeMap<String, u64>,
     /// Answers to OCSP requests, by what they are: `signed`, or the name of the status.
     pub ocsp: BTreeMap<String, u64>,
+    /// Requests that were refused because a limit was reached, by its name.
+    pub rate_limited: BTreeMap<String, u64>,
     /// `lint`: what the linter refused; `store` and `signer`: how often they failed.
     pub failures: BTreeMap<String, u64>,
 }
@@ -61,6 +65,7 @@ impl super::Authority {
             issued: tally.issued.read(),
             revoked: tally.revoked.read(),
             ocsp: tally.ocsp.read(),
+            rate_limited: tally.rate_limited.read(),
             failures: FAILURES.read(),
         }
     }

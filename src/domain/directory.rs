@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{challenge::ChallengeKind, profile::ProfileName};
+use super::{challenge::ChallengeKind, profile::ProfileName, rate_limit::RateLimits};
 
 /// The rules of a directory, as configured and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Directory {
     pub challenges: Vec<ChallengeKind>,
     /// The name of the issuer that signs what is ordered here; nothing: whoever issues the profile.
     pub issuer: Option<String>,
+    /// How much its clients may use up.
+    pub limits: RateLimits,
 }
 
 /// Whether a new account needs an external account binding (RFC 8555 section 7.3.4).
@@ -33,7 +35,7 @@ pub enum ExternalAccount {
 }
 
 impl Directory {
-    /// A directory with the rules that hold where nothing is configured.
+    /// A directory with the rules that hold where nothing is configured, and without limits.
     #[must_use]
     pub fn new(name: DirectoryName) -> Self {
         Self {
@@ -42,6 +44,7 @@ impl Directory {
             profiles: Vec::new(),
             challenges: ChallengeKind::OFFERED.to_vec(),
             issuer: None,
+            limits: RateLimits::default(),
         }
     }
 

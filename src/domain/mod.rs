@@ -27,6 +27,8 @@ pub mod permit;
 pub mod policy;
 pub mod principal;
 pub mod profile;
+pub mod rate;
+pub mod rate_limit;
 pub mod request_path;
 pub mod route;
 pub mod scope;

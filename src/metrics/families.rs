@@ -194,6 +194,11 @@ fn counters(
             by("status", &tally.ocsp),
         ),
         (
+            "acme_rate_limited",
+            "Requests to the ACME server that were refused because a limit was reached",
+            by("limit", &tally.rate_limited),
+        ),
+        (
             "failures",
             "What the linter refused, and failures of signers and of the store",
             failures,

@@ -88,6 +88,12 @@ pub trait Authorizations: Send + Sync {
     fn authorization<'a>(&'a self, id: &'a AuthorizationId) -> Answer<'a, Option<Authorization>>;
     /// Those whose challenge was being looked at when the process ended: they are looked at again.
     fn authorizations_in_processing(&self) -> Answer<'_, Vec<Authorization>>;
+    /// How many authorizations of an account are pending and have not expired at `now`.
+    fn pending_authorizations<'a>(
+        &'a self,
+        account: &'a AccountId,
+        now: Timestamp,
+    ) -> Answer<'a, u64>;
 }
 
 /// Certificates.

@@ -14,7 +14,10 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
+use hyper_util::{
+    client::legacy::{Client as HttpClient, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use serde_json::{Value, json};
 
 /// base64url without padding.
@@ -297,11 +300,24 @@ impl Client {
 
 /// Any request.
 pub async fn send(method: Method, url: &str, content_type: Option<&str>, body: Vec<u8>) -> Reply {
+    send_from("127.0.0.1", method, url, content_type, body).await
+}
+
+/// Any request, from an address of this machine's own.
+pub async fn send_from(
+    address: &str,
+    method: Method,
+    url: &str,
+    content_type: Option<&str>,
+    body: Vec<u8>,
+) -> Reply {
     let mut request = Request::builder().method(method).uri(url);
     if let Some(content_type) = content_type {
         request = request.header(header::CONTENT_TYPE, content_type);
     }
-    let client = HttpClient::builder(TokioExecutor::new()).build_http();
+    let mut connector = HttpConnector::new();
+    connector.set_local_address(Some(address.parse().unwrap()));
+    let client = HttpClient::builder(TokioExecutor::new()).build(connector);
     let response = client
         .request(request.body(Full::new(Bytes::from(body))).unwrap())
         .await

@@ -13,6 +13,7 @@ mod name_server;
 mod nonce;
 mod order;
 mod profile;
+mod rate_limits;
 mod requests;
 mod server;
 mod trust_bundle;

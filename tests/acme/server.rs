@@ -1,6 +1,7 @@
 //! A running ACME server on a loopback port, with its name server and a web server to validate against.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -8,12 +9,18 @@ use std::{
     time::Duration,
 };
 
+use axum::{
+    extract::{ConnectInfo, Request},
+    middleware::{self, Next},
+    response::Response,
+};
 use portcullis::{
     acme::{self, AcmeConfig, AcmeServer, AcmeSettings, config::Http01Config},
     authority::{Authority, Invite, Profiles},
     domain::{
         Clock, Timestamp, audit::Actor, certificate::CertificateRecord, identifier::Identifier,
     },
+    listen::Peer,
     store::CertificateFilter,
 };
 use tokio::net::TcpListener;
@@ -34,6 +41,20 @@ impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_unix_millis(self.0.load(Ordering::SeqCst))
     }
+}
+
+/// Tells who is at the other end, as `listen` does.
+async fn tell_peer(
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    request.extensions_mut().insert(Peer {
+        address,
+        certificates: Arc::default(),
+        server_name: None,
+    });
+    next.run(request).await
 }
 
 /// A server under test.
@@ -89,7 +110,9 @@ impl Server {
             &(clock.clone() as Arc<dyn Clock>),
         )
         .unwrap();
-        let router = acme::router(server);
+        let router = acme::router(server)
+            .layer(middleware::from_fn(tell_peer))
+            .into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self {
             base,

@@ -209,6 +209,7 @@ impl Bench {
                 jwk: serde_json::Value::Null,
                 contacts: Vec::new(),
                 binding: Some(invited.invitation.id),
+                from: None,
             })
             .await
             .expect("an account");

@@ -165,6 +165,7 @@ async fn in_process(requests: &[Vec<u8>]) -> Measured {
             jwk: serde_json::Value::Null,
             contacts: Vec::new(),
             binding: Some(invited.invitation.id),
+            from: None,
         })
         .await
         .expect("an account");
@@ -369,7 +370,7 @@ impl Server {
             .status()
             .expect("portcullis runs");
         assert!(made.success());
-        let config = "[server]\nlisten = \"127.0.0.1:18444\"\n[status]\nlisten = \"127.0.0.1:18445\"\n[gate]\nlisten = \"127.0.0.1:18443\"\n[metrics]\nlisten = \"\"\n";
+        let config = "[server]\nlisten = \"127.0.0.1:18444\"\n[status]\nlisten = \"127.0.0.1:18445\"\n[gate]\nlisten = \"127.0.0.1:18443\"\n[metrics]\nlisten = \"\"\n[acme.limits]\norders_per_account = \"off\"\ncertificates_per_identifiers = \"off\"\n";
         fs::write(dir.path().join("state/portcullis.toml"), config).expect("written");
         let mut child = Self::portcullis(dir.path(), &["serve", "--log", "warn"])
             .stdout(Stdio::piped())

@@ -102,6 +102,7 @@ async fn nothing_is_issued_to_a_principal_that_is_being_revoked() {
                 jwk: serde_json::Value::Null,
                 contacts: Vec::new(),
                 binding: Some(invited.invitation.id),
+                from: None,
             })
             .await
             .expect("an account");

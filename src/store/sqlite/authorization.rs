@@ -5,8 +5,9 @@ use rusqlite::{Connection, params};
 use super::{SqliteStore, failed, find, from_json, to_json};
 use crate::{
     domain::{
+        Timestamp,
         authorization::Authorization,
-        id::{AuthorizationId, OrderId},
+        id::{AccountId, AuthorizationId, OrderId},
     },
     store::{Answer, Authorizations, StoreError},
 };
@@ -27,6 +28,27 @@ impl Authorizations for SqliteStore {
                 )?
                 .query_map([], |row| from_json(row, 0))?
                 .collect()
+        })
+    }
+
+    fn pending_authorizations<'a>(
+        &'a self,
+        account: &'a AccountId,
+        now: Timestamp,
+    ) -> Answer<'a, u64> {
+        let account = account.clone();
+        self.look_up(move |connection| {
+            // As the index has it, term by term, or SQLite reads the whole table.
+            connection
+                .prepare_cached(
+                    "SELECT count(*) FROM authorizations INDEXED BY authorizations_pending
+                     WHERE json_extract(body, '$.account') = ?
+                     AND json_extract(body, '$.state.status') = 'pending'
+                     AND expires_at > ?",
+                )?
+                .query_row(params![account.as_str(), now.unix_millis()], |row| {
+                    row.get(0)
+                })
         })
     }
 }
