@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -14,14 +14,21 @@ use serde_json::value::RawValue;
 use super::{
     external_account_binding::ExternalAccountBinding,
     jwk::Jwk,
+    key_change::key_is_blocked,
     problem::{Problem, ProblemType},
     resource_path::ResourcePath,
     signed_request::{ByAccount, SignedRequest, check_standing},
     state::AcmeState,
+    terms,
 };
 use crate::{
     authority::NewAccount,
-    domain::{ExternalAccount, account::Account, id::AccountId, invitation::InvitationId},
+    domain::{
+        ExternalAccount,
+        account::{Account, AccountChange},
+        id::AccountId,
+        invitation::InvitationId,
+    },
 };
 
 /// The most contacts that an account may have.
@@ -41,9 +48,12 @@ struct NewAccountRequest {
 
 /// What may be changed; everything else is ignored (RFC 8555 section 7.3.2).
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct AccountUpdate {
     contact: Option<Vec<String>>,
     status: Option<String>,
+    #[serde(default)]
+    terms_of_service_agreed: bool,
 }
 
 /// The account object (RFC 8555 section 7.1.2).
@@ -54,9 +64,12 @@ struct AccountObject {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     contact: Vec<String>,
     orders: String,
+    /// Whether its owner has agreed to the terms of service as they are now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terms_of_service_agreed: Option<bool>,
     /// As it was sent (RFC 8555 section 7.3.4).
     #[serde(skip_serializing_if = "Option::is_none")]
-    external_account_binding: Option<Box<RawValue>>,
+    external_account_binding: Option<serde_json::Value>,
 }
 
 /// newAccount.
@@ -77,7 +90,7 @@ pub async fn create(
         .await?
     {
         check_standing(&existing)?;
-        return Ok(answer(&state, StatusCode::OK, existing, None));
+        return Ok(answer(&state, StatusCode::OK, existing));
     }
     if wanted.only_return_existing {
         return Err(Problem::new(
@@ -86,7 +99,12 @@ pub async fn create(
         ));
     }
     check_contacts(&wanted.contact)?;
-    check_terms(&state, wanted.terms_of_service_agreed)?;
+    let terms_of_service = terms::agreed_to(&state, wanted.terms_of_service_agreed)?;
+    if let Some(fingerprint) = signed.key.fingerprint()
+        && state.authority.is_key_blocked(fingerprint).await?
+    {
+        return Err(key_is_blocked());
+    }
     let binding = match verify_binding(
         &state,
         wanted.external_account_binding.as_deref(),
@@ -106,14 +124,13 @@ pub async fn create(
         contacts: wanted.contact,
         binding,
         from,
+        external_account_binding: wanted
+            .external_account_binding
+            .and_then(|json| serde_json::from_str(json.get()).ok()),
+        terms_of_service,
     };
     match state.authority.create_account(new).await {
-        Ok(account) => Ok(answer(
-            &state,
-            StatusCode::CREATED,
-            account,
-            wanted.external_account_binding,
-        )),
+        Ok(account) => Ok(answer(&state, StatusCode::CREATED, account)),
         Err(error) => opened_meanwhile(&state, &signed.key, error.into()).await,
     }
 }
@@ -130,7 +147,7 @@ async fn opened_meanwhile(
         .await?
         .ok_or(problem)?;
     check_standing(&account)?;
-    Ok(answer(state, StatusCode::OK, account, None))
+    Ok(answer(state, StatusCode::OK, account))
 }
 
 /// An account's own URL: read with an empty payload, else changed or deactivated.
@@ -151,15 +168,22 @@ pub async fn update(
         let update: AccountUpdate = payload.object()?;
         if update.status.as_deref() == Some("deactivated") {
             account = state.authority.deactivate_account(&account.id).await?;
-        } else if let Some(contacts) = update.contact {
-            check_contacts(&contacts)?;
-            account = state
-                .authority
-                .update_account(&account.id, contacts)
-                .await?;
+        } else {
+            let terms = state.settings.terms_of_service.as_ref();
+            let change = AccountChange {
+                contacts: update.contact,
+                status: None,
+                terms_of_service: terms
+                    .filter(|_| update.terms_of_service_agreed)
+                    .map(ToString::to_string),
+            };
+            check_contacts(change.contacts.as_deref().unwrap_or_default())?;
+            if change != AccountChange::default() {
+                account = state.authority.update_account(&account.id, change).await?;
+            }
         }
     }
-    Ok(answer(&state, StatusCode::OK, account, None))
+    Ok(answer(&state, StatusCode::OK, account))
 }
 
 /// Refuses what belongs to another account.
@@ -175,18 +199,17 @@ pub fn check_owner(account: &Account, owner: &str) -> Result<(), Problem> {
     ))
 }
 
-fn answer(
-    state: &AcmeState,
-    status: StatusCode,
-    account: Account,
-    binding: Option<Box<RawValue>>,
-) -> Response {
+/// An account's object, as it is after whatever was done.
+pub(super) fn answer(state: &AcmeState, status: StatusCode, account: Account) -> Response {
     let url = state.urls.account(&account.id);
+    let agreed = account.terms_of_service.as_deref();
+    let terms = state.settings.terms_of_service.as_ref();
     let object = AccountObject {
         status: account.status.name(),
         orders: state.urls.orders(&account.id),
         contact: account.contacts,
-        external_account_binding: binding,
+        terms_of_service_agreed: terms.map(|terms| agreed == Some(terms.as_str())),
+        external_account_binding: account.external_account_binding,
     };
     (status, [(header::LOCATION, url)], Json(object)).into_response()
 }
@@ -214,27 +237,6 @@ async fn verify_binding(
         .ok_or_else(ExternalAccountBinding::refused)?;
     binding.verify(key.as_ref())?;
     Ok(Some(invitation))
-}
-
-/// RFC 8555 section 7.3.3.
-fn check_terms(state: &AcmeState, agreed: bool) -> Result<(), Problem> {
-    match &state.settings.terms_of_service {
-        Some(terms) if !agreed => {
-            let problem = Problem::new(
-                ProblemType::UserActionRequired,
-                format!(
-                    "the terms of service at {terms} must be agreed to; set \"termsOfServiceAgreed\" to true"
-                ),
-            );
-            Err(
-                match HeaderValue::try_from(format!("<{terms}>;rel=\"terms-of-service\"")) {
-                    Ok(link) => problem.with_field(header::LINK, link),
-                    Err(_) => problem,
-                },
-            )
-        }
-        Some(_) | None => Ok(()),
-    }
 }
 
 /// RFC 8555 section 7.3: `mailto`, without header fields, one address each.

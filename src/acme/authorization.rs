@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::State,
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -18,11 +18,17 @@ use super::{
     resource_path::ResourcePath,
     signed_request::{ByAccount, SignedRequest},
     state::AcmeState,
+    terms,
 };
 use crate::domain::{
     Timestamp, account::Account, authorization::Authorization, challenge::ChallengeState,
     id::AuthorizationId,
 };
+
+#[derive(Deserialize)]
+struct NewAuthorization {
+    identifier: WireIdentifier,
+}
 
 #[derive(Deserialize)]
 struct AuthorizationUpdate {
@@ -39,6 +45,31 @@ struct AuthorizationObject {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     wildcard: bool,
     challenges: Vec<ChallengeObject>,
+}
+
+/// newAuthz: an identifier is authorized before any order (RFC 8555 section 7.4.1).
+///
+/// # Errors
+/// Those of identifiers; `rejectedIdentifier` for a wildcard, and for what the account may not order.
+pub async fn create(
+    State(state): State<Arc<AcmeState>>,
+    request: SignedRequest,
+) -> Result<Response, Problem> {
+    let ByAccount { account, payload } = request.by_account(&state).await?;
+    let wanted: NewAuthorization = payload.object()?;
+    terms::check_agreed(&state, &account)?;
+    let identifier = wanted.identifier.parse_alone()?;
+    let authorization = state
+        .authority
+        .new_authorization(&account.id, identifier)
+        .await?;
+    let url = state.urls.authorization(&authorization.id);
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, url)],
+        answer(&state, &authorization),
+    )
+        .into_response())
 }
 
 /// An authorization's URL: read with an empty payload, else deactivated.

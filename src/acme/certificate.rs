@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use portcullis_ca::{revocation::RevocationReason, serial::Serial};
@@ -25,7 +25,8 @@ struct RevocationRequest {
     reason: Option<i64>,
 }
 
-/// A certificate and its chain as PEM, the end entity's first (RFC 8555 section 9.1).
+/// A certificate and its chain as PEM, the end entity's first (RFC 8555 section 9.1), with links to its other chains
+/// (section 7.4.2) and to its issuer's certificate.
 ///
 /// # Errors
 /// 404 when there is none, `unauthorized` when another account ordered it.
@@ -34,7 +35,31 @@ pub async fn read(
     ResourcePath(serial): ResourcePath<String>,
     request: SignedRequest,
 ) -> Result<Response, Problem> {
-    let ByAccount { account, payload } = request.by_account(&state).await?;
+    answer(&state, &serial, 0, request).await
+}
+
+/// The same with another chain, from 1 on.
+///
+/// # Errors
+/// Those of [`read`], and 404 when there is no such chain.
+pub async fn read_alternate(
+    State(state): State<Arc<AcmeState>>,
+    ResourcePath((serial, number)): ResourcePath<(String, usize)>,
+    request: SignedRequest,
+) -> Result<Response, Problem> {
+    if number == 0 {
+        return Err(Problem::not_found("chain"));
+    }
+    answer(&state, &serial, number, request).await
+}
+
+async fn answer(
+    state: &AcmeState,
+    serial: &str,
+    number: usize,
+    request: SignedRequest,
+) -> Result<Response, Problem> {
+    let ByAccount { account, payload } = request.by_account(state).await?;
     payload.expect_empty()?;
     let missing = || Problem::not_found("certificate");
     let serial: Serial = serial.parse().map_err(|_| missing())?;
@@ -45,16 +70,31 @@ pub async fn read(
         .ok_or_else(missing)?;
     let owner = certificate.account.as_ref().ok_or_else(missing)?;
     check_owner(&account, owner.as_str())?;
-    let pem = state
-        .authority
-        .certificate_pem(&serial)
-        .await?
-        .ok_or_else(missing)?;
-    let headers = [(header::CONTENT_TYPE, "application/pem-certificate-chain")];
-    Ok((headers, pem.to_string()).into_response())
+    let chains = state.authority.chains(&certificate);
+    let pem = chains
+        .pem
+        .get(number)
+        .ok_or_else(|| Problem::not_found("chain"))?;
+    let content_type = [(header::CONTENT_TYPE, "application/pem-certificate-chain")];
+    let mut response = (content_type, pem.clone()).into_response();
+    let others = (0..chains.pem.len())
+        .filter(|other| *other != number)
+        .map(|other| match other {
+            0 => state.urls.certificate(&serial),
+            other => state.urls.alternate_certificate(&serial, other),
+        })
+        .map(|url| (url, "alternate"));
+    let up = chains.issuer_url.into_iter().map(|url| (url, "up"));
+    for (url, relation) in others.chain(up) {
+        if let Ok(link) = HeaderValue::try_from(format!("<{url}>;rel=\"{relation}\"")) {
+            response.headers_mut().append(header::LINK, link);
+        }
+    }
+    Ok(response)
 }
 
-/// revokeCert, signed by the account that ordered the certificate or with the certificate's own key.
+/// revokeCert, signed by the account that ordered the certificate, by one that is authorized for all that it proves, or
+/// with the certificate's own key.
 ///
 /// # Errors
 /// `alreadyRevoked`, `badRevocationReason`, `unauthorized` for others, 404 for a certificate that isn't of this CA.
@@ -67,7 +107,7 @@ pub async fn revoke(
             let (certificate, reason) = read_revocation(by.payload.object()?)?;
             state
                 .authority
-                .revoke_by_account(&by.account.id, &certificate, reason)
+                .revoke_by_account(&by.account, &certificate, reason)
                 .await?;
         }
         ByEither::Key(by) => {

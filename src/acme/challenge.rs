@@ -72,7 +72,12 @@ impl ChallengeObject {
 }
 
 fn problem_of(failure: &ValidationFailure) -> Problem {
-    let kind = match failure.kind {
+    Problem::new(type_of(failure.kind), failure.detail.clone())
+}
+
+/// The type of error that a failed validation is on the wire.
+pub(super) fn type_of(kind: ValidationFailureKind) -> ProblemType {
+    match kind {
         ValidationFailureKind::Connection => ProblemType::Connection,
         ValidationFailureKind::Dns => ProblemType::Dns,
         ValidationFailureKind::IncorrectResponse => ProblemType::IncorrectResponse,
@@ -81,8 +86,7 @@ fn problem_of(failure: &ValidationFailure) -> Problem {
         ValidationFailureKind::Caa => ProblemType::Caa,
         ValidationFailureKind::BadAttestationStatement => ProblemType::BadAttestationStatement,
         ValidationFailureKind::RejectedIdentifier => ProblemType::RejectedIdentifier,
-    };
-    Problem::new(kind, failure.detail.clone())
+    }
 }
 
 /// The response to a challenge is an empty object; what it may hold besides is ignored.
@@ -111,11 +115,14 @@ pub async fn respond(
     let mut challenge = find(&authorization)?;
     if !payload.is_empty() {
         let ChallengeResponse {} = payload.object()?;
-        authorization = state
-            .authority
-            .begin_challenge(&authorization.id, challenge.kind)
-            .await?;
-        challenge = find(&authorization)?;
+        // Where an authorization serves another order, too, some clients respond again. There is nothing left to do.
+        if !authorization.is_valid_at(state.clock.now()) {
+            authorization = state
+                .authority
+                .begin_challenge(&authorization.id, challenge.kind)
+                .await?;
+            challenge = find(&authorization)?;
+        }
     }
     resume(&state, &account, &authorization);
     let mut response =

@@ -13,6 +13,7 @@ use url::Url;
 use super::{http01::AllowedNetworks, limits::LimitsConfig};
 use crate::domain::{
     Directories, Directory, DirectoryName, ExternalAccount, ProfileName, challenge::ChallengeKind,
+    duration::WrittenDuration,
 };
 
 /// `[acme]` as read: the default directory, and what all directories share; and `[acme.directories.NAME]`, with the same
@@ -25,6 +26,8 @@ pub struct AcmeConfig {
     pub external_account: ExternalAccount,
     /// Where the terms of service can be read; with it, a new account must agree to them.
     pub terms_of_service: Option<String>,
+    /// Whether accounts must agree again when these have changed.
+    pub agreement: Agreement,
     /// Where the operator explains this server.
     pub website: Option<String>,
     /// Which profiles may be ordered; empty: all.
@@ -35,11 +38,30 @@ pub struct AcmeConfig {
     pub issuer: Option<String>,
     /// `[acme.limits]`: how much clients may use up.
     pub limits: LimitsConfig,
+    /// For how long after it was proved an authorization serves other orders of its account.
+    pub reuse_authorizations: Option<WrittenDuration>,
     /// `[acme.http01]`, shared.
     pub http01: Option<Http01Config>,
     /// More directories, at `/acme/NAME/directory`.
     pub directories: BTreeMap<String, AcmeConfig>,
 }
+
+/// To which terms of service accounts must have agreed (RFC 8555 section 7.3.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Agreement {
+    /// Those that there were when it was opened.
+    #[default]
+    Once,
+    /// Those of today: with another `terms_of_service`, nothing is ordered before its owner agrees again.
+    Current,
+}
+
+/// The longest that authorizations may serve other orders: as long as they are valid.
+const MAX_REUSE: Duration = Duration::from_secs(24 * 3600);
+
+/// How many orders a page of an account's list has (RFC 8555 section 7.1.2.1).
+const ORDERS_PER_PAGE: usize = 100;
 
 /// `[acme.http01]` as read.
 #[derive(Clone, Debug, Deserialize)]
@@ -79,6 +101,8 @@ pub struct AcmeSettings {
     pub directories: Vec<DirectorySettings>,
     /// How http-01 is validated.
     pub http01: Http01Settings,
+    /// How many orders a page of an account's list has.
+    pub orders_per_page: usize,
 }
 
 /// A directory as checked.
@@ -88,6 +112,8 @@ pub struct DirectorySettings {
     pub rules: Directory,
     /// Where the terms of service can be read.
     pub terms_of_service: Option<Url>,
+    /// Whether accounts must agree again when these have changed.
+    pub agreement: Agreement,
     /// Where the operator explains this server.
     pub website: Option<Url>,
 }
@@ -162,6 +188,7 @@ impl AcmeConfig {
         Ok(AcmeSettings {
             directories,
             http01: self.http01.clone().unwrap_or_default().check()?,
+            orders_per_page: ORDERS_PER_PAGE,
         })
     }
 
@@ -202,13 +229,29 @@ impl AcmeConfig {
                 challenges,
                 issuer: self.issuer.clone(),
                 limits,
+                reuse_authorizations: self.reuse(key)?,
             },
+            agreement: self.agreement,
             terms_of_service: page(
                 &format!("{key}.terms_of_service"),
                 self.terms_of_service.as_deref(),
             )?,
             website: page(&format!("{key}.website"), self.website.as_deref())?,
         })
+    }
+}
+
+impl AcmeConfig {
+    fn reuse(&self, key: &str) -> Result<Duration, AcmeConfigError> {
+        match self.reuse_authorizations {
+            None => Ok(Directory::REUSE_AUTHORIZATIONS),
+            Some(WrittenDuration(wanted)) if wanted <= MAX_REUSE => Ok(wanted),
+            Some(wanted) => Err(error(
+                &format!("{key}.reuse_authorizations"),
+                format!("\"{wanted}\""),
+                "authorizations are good for 24 hours; say \"24h\" or less, or \"0s\" for never",
+            )),
+        }
     }
 }
 
@@ -417,6 +460,7 @@ mod tests {
                         orders_per_account: None,
                         ..LimitsConfig::default().check().unwrap()
                     },
+                    reuse_authorizations: Directory::REUSE_AUTHORIZATIONS,
                 }
             ]
         );

@@ -1,6 +1,6 @@
 //! The directory (RFC 8555 section 7.1.1): where everything is. It needs no signature, but takes one.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
 use serde::Serialize;
@@ -15,7 +15,9 @@ pub struct Directory {
     new_nonce: String,
     new_account: String,
     new_order: String,
+    new_authz: String,
     revoke_cert: String,
+    key_change: String,
     meta: Meta,
 }
 
@@ -27,6 +29,8 @@ struct Meta {
     #[serde(skip_serializing_if = "Option::is_none")]
     website: Option<String>,
     external_account_required: bool,
+    /// Which profiles are ordered here, and what they are for (draft-ietf-acme-profiles).
+    profiles: BTreeMap<String, String>,
     /// Ours: where an account fetches every root that is to be trusted.
     trust_bundle: String,
 }
@@ -53,7 +57,9 @@ fn directory(state: &AcmeState) -> Directory {
         new_nonce: state.urls.new_nonce(),
         new_account: state.urls.new_account(),
         new_order: state.urls.new_order(),
+        new_authz: state.urls.new_authorization(),
         revoke_cert: state.urls.revoke_certificate(),
+        key_change: state.urls.key_change(),
         meta: Meta {
             terms_of_service: state
                 .settings
@@ -65,6 +71,14 @@ fn directory(state: &AcmeState) -> Directory {
                 ExternalAccount::Optional => false,
                 ExternalAccount::Required => true,
             },
+            profiles: state
+                .authority
+                .profiles_of(&state.settings.rules)
+                .map(|(name, profile)| {
+                    let description = state.authority.profiles().description(name, profile);
+                    (name.to_string(), description)
+                })
+                .collect(),
             trust_bundle: state.urls.trust_bundle(),
         },
     }

@@ -47,6 +47,18 @@ impl WireIdentifier {
     }
 }
 
+impl WireIdentifier {
+    /// Reads the one identifier of a request.
+    ///
+    /// # Errors
+    /// The type of the fault, with a subproblem.
+    pub fn parse_alone(&self) -> Result<Identifier, Problem> {
+        self.parse().map_err(|part| {
+            Problem::new(part.kind, part.detail.clone()).with_subproblems(vec![part])
+        })
+    }
+}
+
 impl From<&Identifier> for WireIdentifier {
     fn from(identifier: &Identifier) -> Self {
         Self {

@@ -19,7 +19,7 @@ pub struct Jws {
     pub algorithm: SignatureAlgorithm,
     /// The key, or the URL of the account that has it.
     pub key: KeyReference,
-    /// The anti-replay nonce. It is absent only in an external account binding.
+    /// The anti-replay nonce. It is absent only in what stands within another request.
     pub nonce: Option<String>,
     /// The URL that the request is for.
     pub url: String,
@@ -46,6 +46,12 @@ impl Payload {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Its octets, as of a JWS within (RFC 8555 section 7.3.5).
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// Refuses a payload where none belongs.
@@ -153,7 +159,15 @@ impl Jws {
     /// `malformed` when it is not a flattened JWS with exactly one of `jwk` and `kid`, and an `url`;
     /// `badSignatureAlgorithm`, `badPublicKey` when these are not accepted.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
-        let (flattened, header) = Flattened::parse(body, "request")?;
+        Self::parse_part(body, "request")
+    }
+
+    /// Reads a JWS by what it is called in errors.
+    ///
+    /// # Errors
+    /// Those of [`Self::parse`].
+    pub(super) fn parse_part(body: &[u8], what: &str) -> Result<Self, Problem> {
+        let (flattened, header) = Flattened::parse(body, what)?;
         let algorithm = SignatureAlgorithm::from_name(&header.alg)?;
         let key = match (header.jwk, header.kid) {
             (Some(jwk), None) => KeyReference::Jwk(Jwk::from_json(jwk.get().as_bytes())?),

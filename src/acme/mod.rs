@@ -22,6 +22,7 @@ pub mod identifier;
 mod json;
 pub mod jwk;
 pub mod jws;
+pub mod key_change;
 pub mod limits;
 pub mod nonce;
 pub mod order;
@@ -32,6 +33,7 @@ pub mod routes;
 pub mod signature_algorithm;
 pub mod signed_request;
 pub mod state;
+mod terms;
 pub mod trust_bundle;
 pub mod urls;
 

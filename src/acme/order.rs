@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::State,
-    http::{StatusCode, header},
+    extract::{Query, State, rejection::QueryRejection},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use portcullis_ca::csr::CertificateRequest;
@@ -13,13 +13,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     account::check_owner,
+    challenge,
     identifier::{self, WireIdentifier},
     jwk::Jwk,
     jws,
-    problem::{Problem, ProblemDocument, ProblemType},
+    problem::{Problem, ProblemDocument, ProblemType, Subproblem},
     resource_path::ResourcePath,
     signed_request::{ByAccount, SignedRequest},
     state::AcmeState,
+    terms,
 };
 use crate::{
     authority::NewOrder,
@@ -27,16 +29,26 @@ use crate::{
         Timestamp,
         account::Account,
         id::OrderId,
-        order::{Order, OrderState},
+        order::{Order, OrderFailure, OrderState, WantedValidity},
+        profile::ProfileName,
     },
+    store::OrderPlace,
 };
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct NewOrderRequest {
     identifiers: Vec<WireIdentifier>,
+    /// draft-ietf-acme-profiles.
+    profile: Option<String>,
     not_before: Option<String>,
     not_after: Option<String>,
+}
+
+/// The query of an orders list's further pages.
+#[derive(Deserialize)]
+pub struct OrdersQuery {
+    cursor: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -46,10 +58,17 @@ struct FinalizeRequest {
 
 /// The order object (RFC 8555 section 7.1.3).
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct OrderObject {
     status: &'static str,
     expires: Timestamp,
     identifiers: Vec<WireIdentifier>,
+    /// draft-ietf-acme-profiles.
+    profile: ProfileName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_before: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_after: Option<Timestamp>,
     authorizations: Vec<String>,
     finalize: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,22 +85,28 @@ struct OrdersObject {
 /// newOrder.
 ///
 /// # Errors
-/// Those of identifiers; `malformed` for `notBefore` and `notAfter`, which the profile decides here.
+/// Those of identifiers; `invalidProfile`; `malformed` for a `notBefore` or `notAfter` that the profile does not allow;
+/// `userActionRequired` when the terms of service must be agreed to again.
 pub async fn create(
     State(state): State<Arc<AcmeState>>,
     request: SignedRequest,
 ) -> Result<Response, Problem> {
     let ByAccount { account, payload } = request.by_account(&state).await?;
     let wanted: NewOrderRequest = payload.object()?;
-    if wanted.not_before.is_some() || wanted.not_after.is_some() {
-        return Err(Problem::malformed(
-            "the order asks for \"notBefore\" or \"notAfter\"; the profile decides how long a certificate is valid here, so leave them out",
-        ));
-    }
+    terms::check_agreed(&state, &account)?;
+    let validity = WantedValidity {
+        not_before: moment("notBefore", wanted.not_before.as_deref())?,
+        not_after: moment("notAfter", wanted.not_after.as_deref())?,
+    };
+    let profile = wanted.profile.as_deref().map(profile).transpose()?;
     let identifiers = identifier::parse_all(&wanted.identifiers)?;
     let order = state
         .authority
-        .new_order(NewOrder::of(&account.id, identifiers))
+        .new_order(NewOrder {
+            profile,
+            validity,
+            ..NewOrder::of(&account.id, identifiers)
+        })
         .await?;
     Ok(answer(&state, StatusCode::CREATED, &order))
 }
@@ -101,21 +126,83 @@ pub async fn read(
     Ok(answer(&state, StatusCode::OK, &order))
 }
 
-/// An account's orders.
+/// A page of an account's orders, without those that are invalid (RFC 8555 section 7.1.2.1).
 ///
 /// # Errors
-/// `unauthorized` when they are another account's.
+/// `unauthorized` when they are another account's, `malformed` for a cursor that no page gave.
 pub async fn list(
     State(state): State<Arc<AcmeState>>,
     ResourcePath(id): ResourcePath<String>,
+    query: Result<Query<OrdersQuery>, QueryRejection>,
     request: SignedRequest,
 ) -> Result<Response, Problem> {
     let ByAccount { account, payload } = request.by_account(&state).await?;
     payload.expect_empty()?;
     check_owner(&account, &id)?;
-    let orders = state.authority.orders_of(&account.id).await?;
-    let orders = orders.iter().map(|order| state.urls.order(order)).collect();
-    Ok(Json(OrdersObject { orders }).into_response())
+    let cursor = match query {
+        Ok(Query(OrdersQuery { cursor: None })) => None,
+        Ok(Query(OrdersQuery {
+            cursor: Some(cursor),
+        })) => Some(read_cursor(&cursor).ok_or_else(bad_cursor)?),
+        Err(_) => return Err(bad_cursor()),
+    };
+    let page = state
+        .authority
+        .orders_of(&account.id, cursor, state.orders_per_page)
+        .await?;
+    let orders = page
+        .orders
+        .iter()
+        .map(|order| state.urls.order(order))
+        .collect();
+    let mut response = Json(OrdersObject { orders }).into_response();
+    if let Some(place) = page.next {
+        let next = state.urls.orders_after(&account.id, &cursor_of(&place));
+        if let Ok(link) = HeaderValue::try_from(format!("<{next}>;rel=\"next\"")) {
+            response.headers_mut().append(header::LINK, link);
+        }
+    }
+    Ok(response)
+}
+
+/// Where a page ended: the moment and the order.
+fn cursor_of(place: &OrderPlace) -> String {
+    format!("{}.{}", place.created_at.unix_millis(), place.id)
+}
+
+fn read_cursor(text: &str) -> Option<OrderPlace> {
+    let (millis, id) = text.split_once('.')?;
+    Some(OrderPlace {
+        created_at: Timestamp::from_unix_millis(millis.parse().ok()?),
+        id: OrderId::from_text(id),
+    })
+}
+
+fn bad_cursor() -> Problem {
+    Problem::malformed(
+        "the cursor is not one that a page of this list gave; begin with the account's \"orders\", and follow each page's Link with rel=\"next\"",
+    )
+}
+
+/// A moment as RFC 3339 writes it.
+fn moment(member: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    text.parse::<Timestamp>().map(Some).map_err(|_| {
+        Problem::malformed(format!(
+            "{member:?} is {text:?}, which is no date and time; write it as in \"2027-01-31T12:00:00Z\" (RFC 3339)"
+        ))
+    })
+}
+
+fn profile(name: &str) -> Result<ProfileName, Problem> {
+    name.parse().map_err(|_| {
+        Problem::new(
+            ProblemType::InvalidProfile,
+            format!(
+                "there is no profile {name:?}; the directory's \"meta\" has those that there are"
+            ),
+        )
+    })
 }
 
 /// Where an order is finalized. A CSR that can't be used leaves it ready (RFC 8555 section 7.4). Who sends the same key again
@@ -179,13 +266,26 @@ fn answer(state: &AcmeState, status: StatusCode, order: &Order) -> Response {
     let (certificate, error) = match &order.state {
         OrderState::Pending | OrderState::Ready => (None, None),
         OrderState::Valid { certificate } => (Some(state.urls.certificate(certificate)), None),
-        OrderState::Invalid { detail } => {
-            (None, Some(Problem::unauthorized(detail.clone()).document()))
+        OrderState::Invalid { detail, failures } => {
+            (None, Some(error_of(detail, failures).document()))
         }
     };
+    let status_now = order.status_at(state.clock.now());
+    let error = error.or_else(|| {
+        (status_now == "invalid").then(|| {
+            Problem::unauthorized(format!(
+                "the order was to be finalized before {}; place a new one",
+                order.expires_at.whole_seconds()
+            ))
+            .document()
+        })
+    });
     let object = OrderObject {
-        status: order.status_at(state.clock.now()),
+        status: status_now,
         expires: order.expires_at.whole_seconds(),
+        profile: order.profile.clone(),
+        not_before: order.validity.not_before,
+        not_after: order.validity.not_after,
         identifiers: order.identifiers.iter().map(WireIdentifier::from).collect(),
         authorizations: order
             .authorizations
@@ -202,4 +302,22 @@ fn answer(state: &AcmeState, status: StatusCode, order: &Order) -> Response {
         Json(object),
     )
         .into_response()
+}
+
+/// Why an order can't be had: a part for each identifier, under the type that they have in common.
+fn error_of(detail: &str, failures: &[OrderFailure]) -> Problem {
+    let parts: Vec<Subproblem> = failures
+        .iter()
+        .map(|failed| Subproblem {
+            kind: challenge::type_of(failed.failure.kind),
+            detail: failed.failure.detail.clone(),
+            identifier: Some(WireIdentifier::from(&failed.identifier)),
+        })
+        .collect();
+    let kind = match parts.as_slice() {
+        [] => ProblemType::Unauthorized,
+        [first, rest @ ..] if rest.iter().all(|part| part.kind == first.kind) => first.kind,
+        [_, ..] => ProblemType::Compound,
+    };
+    Problem::new(kind, detail).with_subproblems(parts)
 }

@@ -27,6 +27,8 @@ pub struct Problem {
     pub algorithms: Vec<&'static str>,
     /// One part for each identifier at fault (RFC 8555 section 6.7.1).
     pub subproblems: Vec<Subproblem>,
+    /// With `userActionRequired`: the page that somebody is to visit (RFC 8555 section 7.3.3).
+    pub instance: Option<String>,
     /// When it makes sense to ask again.
     pub retry_after: Option<Duration>,
     /// More fields of the answer's head, as in `Link` or `Location`.
@@ -100,6 +102,8 @@ problem_types! {
     IncorrectResponse = "incorrectResponse", FORBIDDEN;
     /// A contact is malformed.
     InvalidContact = "invalidContact", BAD_REQUEST;
+    /// The profile can't be ordered (draft-ietf-acme-profiles).
+    InvalidProfile = "invalidProfile", BAD_REQUEST;
     /// The request is malformed.
     Malformed = "malformed", BAD_REQUEST;
     /// The order is not ready to be finalized.
@@ -146,6 +150,7 @@ impl Problem {
             detail: detail.into(),
             algorithms: Vec::new(),
             subproblems: Vec::new(),
+            instance: None,
             retry_after: None,
             fields: Vec::new(),
         }
@@ -203,6 +208,13 @@ impl Problem {
         self
     }
 
+    /// The same with the page that somebody is to visit.
+    #[must_use]
+    pub fn with_instance(mut self, page: impl Into<String>) -> Self {
+        self.instance = Some(page.into());
+        self
+    }
+
     /// The same, asking the client to wait.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
@@ -234,6 +246,7 @@ impl Problem {
                     identifier: part.identifier.clone(),
                 })
                 .collect(),
+            instance: self.instance.clone(),
         }
     }
 }
@@ -249,6 +262,8 @@ pub struct ProblemDocument {
     algorithms: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     subproblems: Vec<SubproblemDocument>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -8,7 +8,10 @@ use super::{
     identifier::WireIdentifier,
     problem::{Problem, ProblemType, Subproblem},
 };
-use crate::{authority::AuthorityError, domain::rate_limit::LimitReached};
+use crate::{
+    authority::AuthorityError,
+    domain::{identifier::Identifier, rate_limit::LimitReached},
+};
 
 /// When to ask again for what a key should have signed that is away.
 const KEY_AWAY: Duration = Duration::from_secs(10);
@@ -26,6 +29,27 @@ impl From<AuthorityError> for Problem {
                 rejected(&identifier, &reason)
             }
             AuthorityError::RateLimited(reached) => limited(&reached),
+            AuthorityError::RejectedIdentifiers(rejected) => {
+                let detail = format!(
+                    "{} of the identifiers may not be ordered; see the subproblems",
+                    rejected.len()
+                );
+                let parts = rejected.into_iter().map(|it| {
+                    subproblem(ProblemType::RejectedIdentifier, &it.identifier, it.reason)
+                });
+                Self::new(ProblemType::RejectedIdentifier, detail).with_subproblems(parts.collect())
+            }
+            AuthorityError::InvalidProfile(detail) => {
+                Self::new(ProblemType::InvalidProfile, detail)
+            }
+            AuthorityError::BadCsr(faults) => {
+                let details: Vec<&str> = faults.iter().map(|it| it.detail.as_str()).collect();
+                let parts = faults
+                    .iter()
+                    .flat_map(|fault| &fault.names)
+                    .map(|(name, what)| subproblem(ProblemType::BadCsr, name, (*what).to_owned()));
+                Self::new(ProblemType::BadCsr, details.join("; ")).with_subproblems(parts.collect())
+            }
             AuthorityError::BadRequest(detail) => Self::new(ProblemType::BadCsr, detail),
             AuthorityError::KeyBlocked => Self::new(ProblemType::BadCsr, error.to_string()),
             AuthorityError::NotReady(error) => {
@@ -68,17 +92,25 @@ fn limited(reached: &LimitReached) -> Problem {
 
 fn rejected(identifier: &str, reason: &str) -> Problem {
     let kind = ProblemType::RejectedIdentifier;
-    let wire = identifier
+    Problem::new(kind, format!("{identifier} may not be ordered: {reason}"))
+        .with_subproblems(vec![subproblem(kind, identifier, reason.to_owned())])
+}
+
+/// The part of a problem that is about one name, as in `dns:a.example`. What is no identifier is named in the detail.
+fn subproblem(kind: ProblemType, name: &str, detail: String) -> Subproblem {
+    let identifier = name
         .split_once(':')
+        .filter(|(kind, _)| Identifier::KINDS.contains(kind))
         .map(|(kind, value)| WireIdentifier {
             kind: kind.to_owned(),
             value: value.to_owned(),
         });
-    Problem::new(kind, format!("{identifier} may not be ordered: {reason}")).with_subproblems(vec![
-        Subproblem {
-            kind,
-            detail: reason.to_owned(),
-            identifier: wire,
+    Subproblem {
+        kind,
+        detail: match identifier {
+            Some(_) => detail,
+            None => format!("{name}: {detail}"),
         },
-    ])
+        identifier,
+    }
 }

@@ -14,7 +14,7 @@ use axum::{
 };
 
 use super::{
-    account, authorization, certificate, challenge, directory, limits,
+    account, authorization, certificate, challenge, directory, key_change, limits,
     nonce::{self, REPLAY_NONCE},
     order,
     problem::Problem,
@@ -49,6 +49,7 @@ fn directory_router(state: Arc<AcmeState>) -> Router {
         .route(&path("account/{account}"), post(account::update))
         .route(&path("account/{account}/orders"), post(order::list))
         .route(&path("new-order"), post(order::create))
+        .route(&path("new-authz"), post(authorization::create))
         .route(&path("order/{order}"), post(order::read))
         .route(&path("order/{order}/finalize"), post(order::finalize))
         .route(
@@ -60,7 +61,12 @@ fn directory_router(state: Arc<AcmeState>) -> Router {
             post(challenge::respond),
         )
         .route(&path("certificate/{serial}"), post(certificate::read))
+        .route(
+            &path("certificate/{serial}/alternate/{number}"),
+            post(certificate::read_alternate),
+        )
         .route(&path("revoke-cert"), post(certificate::revoke))
+        .route(&path("key-change"), post(key_change::change))
         .route(&path("trust-bundle"), post(trust_bundle::read))
         .route(&path("{*rest}"), any(no_such_resource))
         .method_not_allowed_fallback(method_not_allowed)

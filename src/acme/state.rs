@@ -22,6 +22,8 @@ pub struct AcmeServer {
 pub struct AcmeState {
     pub(super) authority: Authority,
     pub(super) settings: DirectorySettings,
+    /// How many orders a page of an account's list has.
+    pub(super) orders_per_page: usize,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) urls: Urls,
     pub(super) nonces: Arc<Nonces>,
@@ -58,6 +60,7 @@ impl AcmeServer {
             settings.http01.retry,
         ));
         let nonces = Arc::new(Nonces::new().map_err(|_| AcmeSetUpError::Random)?);
+        let orders_per_page = settings.orders_per_page.max(1);
         let directories = settings
             .directories
             .into_iter()
@@ -66,6 +69,7 @@ impl AcmeServer {
                     authority: authority.clone(),
                     urls: Urls::new(base_url, &settings.rules.name),
                     settings,
+                    orders_per_page,
                     clock: Arc::clone(clock),
                     nonces: Arc::clone(&nonces),
                     validations: Arc::clone(&validations),

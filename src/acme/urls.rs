@@ -75,6 +75,18 @@ impl Urls {
         self.url("new-order")
     }
 
+    /// newAuthz.
+    #[must_use]
+    pub fn new_authorization(&self) -> String {
+        self.url("new-authz")
+    }
+
+    /// keyChange.
+    #[must_use]
+    pub fn key_change(&self) -> String {
+        self.url("key-change")
+    }
+
     /// revokeCert.
     #[must_use]
     pub fn revoke_certificate(&self) -> String {
@@ -110,6 +122,12 @@ impl Urls {
         self.url(format_args!("account/{account}/orders"))
     }
 
+    /// A further page of an account's orders.
+    #[must_use]
+    pub fn orders_after(&self, account: &AccountId, cursor: &str) -> String {
+        self.url(format_args!("account/{account}/orders?cursor={cursor}"))
+    }
+
     /// An order.
     #[must_use]
     pub fn order(&self, order: &OrderId) -> String {
@@ -132,6 +150,12 @@ impl Urls {
     #[must_use]
     pub fn challenge(&self, authorization: &AuthorizationId, kind: ChallengeKind) -> String {
         self.url(format_args!("challenge/{authorization}/{}", kind.name()))
+    }
+
+    /// A certificate with another chain, from 1 on.
+    #[must_use]
+    pub fn alternate_certificate(&self, serial: &Serial, number: usize) -> String {
+        self.url(format_args!("certificate/{serial}/alternate/{number}"))
     }
 
     /// A certificate with its chain.

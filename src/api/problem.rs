@@ -57,6 +57,9 @@ impl From<AuthorityError> for Problem {
             AuthorityError::Unauthorized(_) => StatusCode::FORBIDDEN,
             AuthorityError::Invalid(_)
             | AuthorityError::RejectedIdentifier { .. }
+            | AuthorityError::RejectedIdentifiers(_)
+            | AuthorityError::InvalidProfile(_)
+            | AuthorityError::BadCsr(_)
             | AuthorityError::BadRequest(_)
             | AuthorityError::KeyBlocked => StatusCode::BAD_REQUEST,
             AuthorityError::Conflict(_)

@@ -8,14 +8,14 @@ use zeroize::Zeroizing;
 use super::{Authority, AuthorityError, random_bits};
 use crate::{
     domain::{
-        account::{Account, AccountStatus, Thumbprint},
+        account::{Account, AccountChange, AccountStatus, Thumbprint},
         audit::Actor,
         directory::DirectoryName,
         enrolment::{Enrolment, EnrolmentState},
         id::{AccountId, EnrolmentId},
         invitation::InvitationId,
     },
-    store,
+    store::{self, ChangeAccountKey},
 };
 
 /// An account that somebody wants to open. Its key has signed the request, and the binding's MAC was verified.
@@ -33,6 +33,23 @@ pub struct NewAccount {
     pub binding: Option<InvitationId>,
     /// The address that the request came from, if it is known.
     pub from: Option<IpAddr>,
+    /// The external account binding as it was sent.
+    pub external_account_binding: Option<serde_json::Value>,
+    /// The terms of service that its owner has agreed to.
+    pub terms_of_service: Option<String>,
+}
+
+/// Another key for an account. It has signed the request, and so has the old one.
+#[derive(Debug, Clone)]
+pub struct NewAccountKey {
+    /// The thumbprint of the old key.
+    pub from: Thumbprint,
+    /// The thumbprint of the new one.
+    pub to: Thumbprint,
+    /// The new key as a JWK.
+    pub jwk: serde_json::Value,
+    /// The SHA-256 of its SubjectPublicKeyInfo; nothing for a kind of key that no certificate has.
+    pub fingerprint: Option<[u8; 32]>,
 }
 
 impl Authority {
@@ -123,6 +140,8 @@ impl Authority {
             contacts: new.contacts,
             status: AccountStatus::Valid,
             enrolment: enrolment.as_ref().map(|enrolment| enrolment.id.clone()),
+            terms_of_service: new.terms_of_service,
+            external_account_binding: new.external_account_binding,
             created_at: now,
         };
         let audit = self.audit(
@@ -144,17 +163,16 @@ impl Authority {
         Ok(account)
     }
 
-    /// Replaces an account's contacts.
+    /// Changes an account's contacts, or the terms of service that its owner has agreed to.
     ///
     /// # Errors
     /// `NotFound`; `Conflict` when it is no longer valid.
     pub async fn update_account(
         &self,
         id: &AccountId,
-        contacts: Vec<String>,
+        change: AccountChange,
     ) -> Result<Account, AuthorityError> {
-        self.change_account(id, "account.update", |account| account.contacts = contacts)
-            .await
+        self.change_account(id, "account.update", change).await
     }
 
     /// Ends an account, for ever (RFC 8555 section 7.3.6).
@@ -162,26 +180,61 @@ impl Authority {
     /// # Errors
     /// `NotFound`; `Conflict` when it is no longer valid.
     pub async fn deactivate_account(&self, id: &AccountId) -> Result<Account, AuthorityError> {
-        self.change_account(id, "account.deactivate", |account| {
-            account.status = AccountStatus::Deactivated;
-        })
-        .await
+        let change = AccountChange {
+            status: Some(AccountStatus::Deactivated),
+            ..AccountChange::default()
+        };
+        self.change_account(id, "account.deactivate", change).await
     }
 
     async fn change_account(
         &self,
         id: &AccountId,
         action: &'static str,
-        change: impl FnOnce(&mut Account),
+        change: AccountChange,
     ) -> Result<Account, AuthorityError> {
-        let mut account = self
+        let detail = match &change.terms_of_service {
+            Some(terms) => json!({ "terms_of_service": terms }),
+            None => json!({}),
+        };
+        let audit = self.audit(&Actor::Account(id.to_string()), action, id, detail);
+        Ok(self
             .store()
-            .account(id)
-            .await?
-            .ok_or(AuthorityError::NotFound("account"))?;
-        change(&mut account);
-        let audit = self.audit(&Actor::Account(id.to_string()), action, id, json!({}));
-        self.store().update_account(account.clone(), audit).await?;
-        Ok(account)
+            .update_account(id.clone(), change, audit)
+            .await?)
+    }
+
+    /// Gives an account another key; both have signed for it (RFC 8555 section 7.3.5).
+    ///
+    /// # Errors
+    /// `KeyBlocked`; `Conflict` when an account of the directory has the key, or this one has not the old one any more.
+    pub async fn change_account_key(
+        &self,
+        id: &AccountId,
+        change: NewAccountKey,
+    ) -> Result<Account, AuthorityError> {
+        let audit = self.audit(
+            &Actor::Account(id.to_string()),
+            "account.change-key",
+            id,
+            json!({ "from": change.from.to_base64url(), "to": change.to.to_base64url() }),
+        );
+        let change = ChangeAccountKey {
+            account: id.clone(),
+            from: change.from,
+            to: change.to,
+            jwk: change.jwk,
+            fingerprint: change.fingerprint,
+        };
+        Ok(self.store().change_account_key(change, audit).await?)
+    }
+
+    /// Whether a key is refused for ever because it was revoked as compromised, by the SHA-256 of its
+    /// SubjectPublicKeyInfo.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn is_key_blocked(&self, fingerprint: [u8; 32]) -> Result<bool, AuthorityError> {
+        Ok(self.store().is_key_blocked(fingerprint).await?)
     }
 }

@@ -6,8 +6,11 @@ use super::ca_key::CaKeyError;
 use super::tally::FAILURES;
 use crate::{
     domain::{
-        authorization::WrongState, enrolment::EnrolmentEnded, issuer::WrongIssuerState,
-        order::NotReady, rate_limit::LimitReached,
+        authorization::WrongState,
+        enrolment::EnrolmentEnded,
+        issuer::WrongIssuerState,
+        order::{NamesDiffer, NotReady},
+        rate_limit::LimitReached,
     },
     store::StoreError,
 };
@@ -38,6 +41,15 @@ pub enum AuthorityError {
     /// A limit was reached.
     #[error(transparent)]
     RateLimited(Box<LimitReached>),
+    /// Several identifiers may not be ordered.
+    #[error("{} of the identifiers may not be ordered", .0.len())]
+    RejectedIdentifiers(Vec<RejectedIdentifier>),
+    /// A profile can't be ordered; the text says which can.
+    #[error("{0}")]
+    InvalidProfile(String),
+    /// A CSR can't be used, for these reasons.
+    #[error("{}", .0.iter().map(|fault| fault.detail.as_str()).collect::<Vec<_>>().join("; "))]
+    BadCsr(Vec<CsrFault>),
     /// The request to be certified is not acceptable.
     #[error("{0}")]
     BadRequest(String),
@@ -73,6 +85,47 @@ pub enum AuthorityError {
     /// A fault of ours, or of the machine: the store, the signer. The text is for the log, not for the wire.
     #[error("{0}")]
     Internal(String),
+}
+
+/// One of several identifiers that may not be ordered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedIdentifier {
+    /// Which.
+    pub identifier: String,
+    /// Why, and what would be right.
+    pub reason: String,
+}
+
+/// What is wrong with a CSR.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CsrFault {
+    /// What is wrong and what would be right.
+    pub detail: String,
+    /// The names that it is about: which, and what is wrong with each.
+    pub names: Vec<(String, &'static str)>,
+}
+
+impl From<NamesDiffer> for CsrFault {
+    fn from(differ: NamesDiffer) -> Self {
+        let missing = differ.missing.iter().map(|name| (name, "the CSR lacks it"));
+        let unknown = differ
+            .unknown
+            .iter()
+            .map(|name| (name, "the order lacks it"));
+        Self {
+            names: missing
+                .chain(unknown)
+                .map(|(name, what)| (name.clone(), what))
+                .collect(),
+            detail: differ.to_string(),
+        }
+    }
+}
+
+impl From<RejectedIdentifier> for AuthorityError {
+    fn from(RejectedIdentifier { identifier, reason }: RejectedIdentifier) -> Self {
+        Self::RejectedIdentifier { identifier, reason }
+    }
 }
 
 impl From<StoreError> for AuthorityError {

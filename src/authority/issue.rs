@@ -21,6 +21,7 @@ use crate::domain::{
     audit::Actor,
     certificate::CertificateRecord,
     id::{AccountId, EnrolmentId, OrderId},
+    order::WantedValidity,
     principal::Principal,
     profile::ProfileName,
 };
@@ -37,6 +38,16 @@ pub(super) struct Leaf {
     pub(super) enrolment: Option<EnrolmentId>,
     pub(super) account: Option<AccountId>,
     pub(super) order: Option<OrderId>,
+    /// What of the profile's validity is wanted.
+    pub(super) validity: WantedValidity,
+}
+
+/// The chains that a certificate can be had with.
+pub struct Chains {
+    /// PEM, the leaf first, up to the roots and without them (RFC 8555 section 9.1); the usual one first.
+    pub pem: Vec<String>,
+    /// Where the issuer's certificate is.
+    pub issuer_url: Option<String>,
 }
 
 /// A server certificate that the authority made for itself.
@@ -71,8 +82,17 @@ impl Authority {
         for name in &leaf.names {
             check_name(&profile, Some(issuer), name)?;
         }
-        let validity = profile.validity(now.unix_seconds(), issuer.certificate.not_after());
-        let (not_before, not_after) = validity;
+        let (earliest, latest) =
+            profile.validity(now.unix_seconds(), issuer.certificate.not_after());
+        let (not_before, not_after) = leaf
+            .validity
+            .within(
+                Timestamp::from_unix_seconds(earliest),
+                Timestamp::from_unix_seconds(latest),
+                now,
+            )
+            .map_err(|refused| AuthorityError::Invalid(refused.to_string()))?;
+        let validity = (not_before.unix_seconds(), not_after.unix_seconds());
         let mut names = leaf.names;
         if let Some(principal) = &leaf.principal {
             names.push(GeneralName::Uri(principal.spiffe_id(self.trust_domain())));
@@ -104,8 +124,8 @@ impl Authority {
             profile: leaf.profile,
             principal: leaf.principal,
             names: written_names,
-            not_before: Timestamp::from_unix_seconds(not_before),
-            not_after: Timestamp::from_unix_seconds(not_after),
+            not_before: not_before.whole_seconds(),
+            not_after: not_after.whole_seconds(),
             key_fingerprint,
             der: certificate.into_der(),
             enrolment: leaf.enrolment,
@@ -134,6 +154,7 @@ impl Authority {
             enrolment: None,
             account: None,
             order: None,
+            validity: WantedValidity::default(),
         };
         let own = Arc::clone(self.profiles().own_server());
         let record = self.issue_by(own, leaf).await?;
@@ -167,25 +188,28 @@ impl Authority {
         self.inner.own_certificate.lock().map(|(_, ends)| ends)
     }
 
-    /// A certificate's chain as PEM, the leaf first, up to the roots and without them (RFC 8555 section 9.1).
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn certificate_pem(
-        &self,
-        serial: &Serial,
-    ) -> Result<Option<Arc<str>>, AuthorityError> {
-        let record = self.store().certificate(*serial).await?;
+    /// A certificate's chains.
+    #[must_use]
+    pub fn chains(&self, record: &CertificateRecord) -> Chains {
         let issuers = self.issuers();
-        Ok(record.map(|record| {
-            let above = issuers
-                .by_id(&record.issuer)
-                .map(|issuer| issuers.chain(issuer))
-                .unwrap_or_default();
+        let pem = |above: Vec<Vec<u8>>| {
             let mut pem = to_pem(&record.der);
             pem.extend(above.iter().map(|der| to_pem(der)));
-            pem.into()
-        }))
+            pem
+        };
+        match issuers.by_id(&record.issuer) {
+            Some(issuer) => Chains {
+                pem: std::iter::once(issuers.chain(issuer))
+                    .chain(issuers.alternate_chains(issuer))
+                    .map(pem)
+                    .collect(),
+                issuer_url: Some(issuer.certificate_url()),
+            },
+            None => Chains {
+                pem: vec![pem(Vec::new())],
+                issuer_url: None,
+            },
+        }
     }
 }
 

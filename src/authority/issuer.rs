@@ -276,6 +276,26 @@ impl IssuerSet {
         chain
     }
 
+    /// Every single path from an issuer to a root that is trusted, without the root, that is not what [`Self::chain`]
+    /// gives (RFC 8555 section 7.4.2): while a root is replaced, one for each of the two.
+    #[must_use]
+    pub fn alternate_chains(&self, issuer: &Issuer) -> Vec<Vec<Vec<u8>>> {
+        let Some(root) = self.parent(issuer) else {
+            return Vec::new();
+        };
+        let usual = self.chain(issuer);
+        let own = || vec![issuer.certificate.der().to_vec()];
+        let crossed = self.cross(root).map(|(_, der)| {
+            let mut path = own();
+            path.push(der.clone());
+            path
+        });
+        std::iter::once(own())
+            .chain(crossed)
+            .filter(|path| *path != usual)
+            .collect()
+    }
+
     /// The same, with the roots: for who knows only a root's fingerprint and must be shown it.
     #[must_use]
     pub fn chain_with_roots(&self, issuer: &Issuer) -> Vec<Vec<u8>> {

@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use portcullis_ca::{csr::CertificateRequest, profile::ProfileKind, serial::Serial};
+use portcullis_ca::{csr::CertificateRequest, serial::Serial};
 use serde_json::json;
 
 use super::{
-    Authority, AuthorityError, challenge::challenges_for, issue::Leaf, profile::check_name,
+    Authority, AuthorityError, CsrFault, RejectedIdentifier,
+    challenge::challenges_for,
+    issue::Leaf,
+    profile::{check_key, check_name},
     random_bits,
 };
 use crate::{
@@ -20,17 +23,17 @@ use crate::{
         enrolment::Enrolment,
         id::{AccountId, AuthorizationId, OrderId, random_text},
         identifier::Identifier,
-        order::{MAX_IDENTIFIERS, Order, OrderState},
+        order::{MAX_IDENTIFIERS, Order, OrderState, WantedValidity},
         profile::ProfileName,
     },
-    store::CompleteOrder,
+    store::{CompleteOrder, OrderPlace, OrdersPage},
 };
 
 /// How long an order, and the authorizations that were made for it, may wait to be finished.
 const ORDER_LIFE: Duration = Duration::from_secs(24 * 3600);
 
-/// The most orders of an account that are listed.
-const MAX_LISTED_ORDERS: usize = 1000;
+/// How often an order is placed anew because an authorization that it was to use has ended meanwhile.
+const PLACING_ATTEMPTS: usize = 5;
 
 /// What somebody wants to have certified.
 #[derive(Debug, Clone)]
@@ -43,6 +46,8 @@ pub struct NewOrder {
     pub profile: Option<ProfileName>,
     /// The certificate that it is to replace (RFC 9773 section 5).
     pub replaces: Option<Serial>,
+    /// The validity that is wanted; nothing: the profile's.
+    pub validity: WantedValidity,
 }
 
 impl NewOrder {
@@ -54,6 +59,7 @@ impl NewOrder {
             identifiers,
             profile: None,
             replaces: None,
+            validity: WantedValidity::default(),
         }
     }
 }
@@ -67,25 +73,44 @@ impl Authority {
         Ok(self.store().order(id).await?)
     }
 
-    /// The orders of an account, oldest first.
+    /// A page of an account's orders, oldest first, without those that are invalid.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn orders_of(&self, account: &AccountId) -> Result<Vec<OrderId>, AuthorityError> {
-        Ok(self.store().orders_of(account, MAX_LISTED_ORDERS).await?)
+    pub async fn orders_of(
+        &self,
+        account: &AccountId,
+        after: Option<OrderPlace>,
+        limit: usize,
+    ) -> Result<OrdersPage, AuthorityError> {
+        let now = self.now();
+        Ok(self.store().orders_of(account, after, now, limit).await?)
     }
 
     /// Places an order. What the account's invitation vouches for is authorized at once; an account without one proves
-    /// DNS names and addresses by challenge.
+    /// DNS names and addresses by challenge, unless it has proved them for an order before.
     ///
     /// # Errors
-    /// `RejectedIdentifier` for what the account may not order at all, `Unauthorized` when its enrolment has ended.
+    /// `RejectedIdentifier`, or `RejectedIdentifiers`, for what the account may not order at all, `InvalidProfile`,
+    /// `Unauthorized` when its enrolment has ended, `Invalid` for a validity that the profile does not allow.
     pub async fn new_order(&self, new: NewOrder) -> Result<Order, AuthorityError> {
+        let mut attempt = 1;
+        loop {
+            match self.place_order(new.clone()).await {
+                // An authorization that was to serve this order, too, has ended since it was looked up.
+                Err(AuthorityError::WrongState(_)) if attempt < PLACING_ATTEMPTS => attempt += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn place_order(&self, new: NewOrder) -> Result<Order, AuthorityError> {
         let NewOrder {
             account,
             identifiers,
             profile,
             replaces,
+            validity,
         } = new;
         let now = self.now();
         let account = self
@@ -111,12 +136,33 @@ impl Authority {
             is_due,
         )?;
         let id = OrderId::from_random(random_bits()?);
-        let expires_at = now + ORDER_LIFE;
-        let profile = ordered_profile(directory, enrolment.as_ref(), profile)?;
-        self.check_names(directory, &profile, &identifiers)?;
+        let mut expires_at = now + ORDER_LIFE;
+        let profile = self.ordered_profile(directory, enrolment.as_ref(), profile)?;
+        self.check_validity(directory, &profile, validity, now)?;
         let mut authorizations = Vec::with_capacity(identifiers.len());
+        let mut rejected = Vec::new();
         for identifier in &identifiers {
-            let (state, challenges) = authorize(directory, enrolment.as_ref(), identifier)?;
+            // Each name by itself, each time, whatever was authorized before.
+            let allowed = self
+                .check_names(directory, &profile, std::slice::from_ref(identifier))
+                .and_then(|()| authorize(directory, enrolment.as_ref(), identifier));
+            let (state, challenges) = match allowed {
+                Ok(allowed) => allowed,
+                Err(AuthorityError::RejectedIdentifier { identifier, reason }) => {
+                    rejected.push(RejectedIdentifier { identifier, reason });
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if matches!(state, AuthorizationState::Pending)
+                && let Some(kept) = self
+                    .reusable_authorization(directory, &account, identifier, now)
+                    .await?
+            {
+                expires_at = expires_at.min(kept.expires_at);
+                authorizations.push(kept);
+                continue;
+            }
             authorizations.push(Authorization {
                 id: AuthorizationId::from_random(random_bits()?),
                 account: account.id.clone(),
@@ -130,6 +176,11 @@ impl Authority {
         }
         self.admit_pending(directory, &account.id, &authorizations)
             .await?;
+        match rejected.len() {
+            0 => {}
+            1 => return Err(rejected.remove(0).into()),
+            _ => return Err(AuthorityError::RejectedIdentifiers(rejected)),
+        }
         let order = Order {
             id,
             account: account.id.clone(),
@@ -142,10 +193,12 @@ impl Authority {
                 .map(|authorization| authorization.id.clone())
                 .collect(),
             state: OrderState::Pending,
+            validity,
             expires_at,
             created_at: now,
         }
         .follow(&authorizations, now);
+        authorizations.retain(|authorization| authorization.order.as_ref() == Some(&order.id));
         let names: Vec<String> = order.identifiers.iter().map(ToString::to_string).collect();
         let audit = self.audit(
             &Actor::Account(account.id.to_string()),
@@ -211,15 +264,11 @@ impl Authority {
             .await?
             .ok_or(AuthorityError::NotFound("account"))?;
         let enrolment = self.active_enrolment(&account).await?;
-        let leaf = self.leaf_of(&order, &account, enrolment.as_ref(), request)?;
-        if self
-            .store()
-            .is_key_blocked(leaf.public_key.fingerprint())
-            .await?
-        {
-            return Err(AuthorityError::KeyBlocked);
-        }
         let directory = self.directory(&account.directory)?;
+        self.check_ordered_profile(directory, enrolment.as_ref(), &order.profile)?;
+        let leaf = self
+            .leaf_of(directory, &order, &account, enrolment.as_ref(), request)
+            .await?;
         let is_due = self.is_due_renewal(order.replaces).await?;
         let counted = self.count_certificate(directory, &order, enrolment.as_ref(), is_due)?;
         let record = self.issue(leaf).await?;
@@ -250,7 +299,7 @@ impl Authority {
 
     /// Whether the profile and the issuer of today would certify the names: better told now than when the names are
     /// proved.
-    fn check_names(
+    pub(super) fn check_names(
         &self,
         directory: &Directory,
         profile: &ProfileName,
@@ -267,8 +316,35 @@ impl Authority {
             .try_for_each(|name| check_name(profile, issuer.map(|issuer| &**issuer), &name))
     }
 
-    fn leaf_of(
+    /// Whether the profile of today allows the validity that an order wants.
+    fn check_validity(
         &self,
+        directory: &Directory,
+        profile: &ProfileName,
+        wanted: WantedValidity,
+        now: Timestamp,
+    ) -> Result<(), AuthorityError> {
+        if wanted == WantedValidity::default() {
+            return Ok(());
+        }
+        let issuers = self.issuers();
+        let issuer = issuers.chosen(directory.issuer.as_deref(), profile.as_str())?;
+        let profile = self.profiles().enrolled(profile)?;
+        let (not_before, not_after) =
+            profile.validity(now.unix_seconds(), issuer.certificate.not_after());
+        wanted
+            .check(
+                Timestamp::from_unix_seconds(not_before),
+                Timestamp::from_unix_seconds(not_after),
+                now,
+            )
+            .map_err(|refused| AuthorityError::Invalid(refused.to_string()))
+    }
+
+    /// What the certificate of an order is to say, if the CSR is right. All that is wrong with it is told at once.
+    async fn leaf_of(
+        &self,
+        directory: &Directory,
         order: &Order,
         account: &Account,
         enrolment: Option<&Enrolment>,
@@ -278,13 +354,35 @@ impl Authority {
         let uri = principal
             .as_ref()
             .map(|principal| principal.spiffe_id(self.trust_domain()));
-        order
-            .check_names(&request, uri.as_deref())
-            .map_err(|differ| AuthorityError::BadRequest(differ.to_string()))?;
+        let mut faults: Vec<CsrFault> = Vec::new();
+        if let Err(differ) = order.check_names(&request, uri.as_deref()) {
+            faults.push(differ.into());
+        }
+        let public_key = request.public_key().clone();
+        let profile = self.profiles().enrolled(&order.profile)?;
+        let blocked = self
+            .store()
+            .is_key_blocked(public_key.fingerprint())
+            .await?
+            .then_some(AuthorityError::KeyBlocked);
+        for error in check_key(profile, &public_key)
+            .err()
+            .into_iter()
+            .chain(blocked)
+        {
+            faults.push(CsrFault {
+                detail: error.to_string(),
+                names: Vec::new(),
+            });
+        }
+        if !faults.is_empty() {
+            return Err(AuthorityError::BadCsr(faults));
+        }
         Ok(Leaf {
             profile: order.profile.clone(),
-            issuer: self.directory(&order.directory)?.issuer.clone(),
-            public_key: request.public_key().clone(),
+            issuer: directory.issuer.clone(),
+            validity: order.validity,
+            public_key,
             principal,
             names: order.general_names(),
             enrolment: enrolment.map(|enrolment| enrolment.id.clone()),
@@ -294,7 +392,7 @@ impl Authority {
     }
 
     /// The account's enrolment, if it has one; an ended one is an error.
-    async fn active_enrolment(
+    pub(super) async fn active_enrolment(
         &self,
         account: &Account,
     ) -> Result<Option<Enrolment>, AuthorityError> {
@@ -327,33 +425,8 @@ impl Authority {
     }
 }
 
-/// By which profile an order's certificate is made. Without an enrolment nobody proved to be anybody: servers.
-fn ordered_profile(
-    directory: &Directory,
-    enrolment: Option<&Enrolment>,
-    wanted: Option<ProfileName>,
-) -> Result<ProfileName, AuthorityError> {
-    let profile = enrolment.map_or_else(
-        || ProfileKind::Server.into(),
-        |enrolment| enrolment.profile.clone(),
-    );
-    let refuse = |reason: &str| Err(AuthorityError::Unauthorized(reason.to_owned()));
-    if wanted.is_some_and(|wanted| wanted != profile) {
-        return refuse(&format!(
-            "this account may order the profile {profile} only"
-        ));
-    }
-    if !directory.allows_profile(&profile) {
-        return refuse(&format!(
-            "the profile {profile} can't be ordered in the directory {}",
-            directory.name
-        ));
-    }
-    Ok(profile)
-}
-
 /// How an identifier is authorized for an account.
-fn authorize(
+pub(super) fn authorize(
     directory: &Directory,
     enrolment: Option<&Enrolment>,
     identifier: &Identifier,

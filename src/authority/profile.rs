@@ -19,6 +19,7 @@ use crate::domain::{
 pub struct Profiles {
     by_name: BTreeMap<ProfileName, Arc<Profile>>,
     own: Arc<Profile>,
+    descriptions: BTreeMap<ProfileName, String>,
 }
 
 impl Default for Profiles {
@@ -49,6 +50,41 @@ impl Profiles {
         Self {
             own: own.into(),
             by_name,
+            descriptions: BTreeMap::new(),
+        }
+    }
+
+    /// The same with what the operator says that some are for.
+    #[must_use]
+    pub fn with_descriptions(
+        mut self,
+        descriptions: impl IntoIterator<Item = (ProfileName, String)>,
+    ) -> Self {
+        self.descriptions.extend(descriptions);
+        self
+    }
+
+    /// What a profile is for, in a sentence or as the address of a page.
+    #[must_use]
+    pub fn description(&self, name: &ProfileName, profile: &Profile) -> String {
+        if let Some(description) = self.descriptions.get(name) {
+            return description.clone();
+        }
+        match profile.kind {
+            ProfileKind::Server => {
+                "A server that is known by its names; it proves no principal.".to_owned()
+            }
+            ProfileKind::Device
+            | ProfileKind::Service
+            | ProfileKind::Root
+            | ProfileKind::CrossRoot
+            | ProfileKind::Intermediate
+            | ProfileKind::OcspResponder => {
+                format!(
+                    "A {} that was invited, and proves its principal.",
+                    profile.kind
+                )
+            }
         }
     }
 

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use super::{Authority, AuthorityError};
 use crate::{
     domain::{
+        account::Account,
         audit::Actor,
         certificate::{CertificateRecord, ends_enrolment},
         event::TrustEvent,
-        id::AccountId,
+        identifier::Identifier,
         principal::Principal,
     },
     store::{Revocable, RevocationQuery, RevokeCertificates, UnseenCertificate},
@@ -273,25 +274,84 @@ impl Authority {
             .await?)
     }
 
-    /// Revokes the certificate that an account presents, if the account ordered it (RFC 8555 section 7.6).
+    /// Revokes the certificate that an account presents, if the account ordered it, or is authorized for everything that
+    /// the certificate proves (RFC 8555 section 7.6).
     ///
     /// # Errors
     /// `NotFound`, `Unauthorized`, `AlreadyRevoked`.
     pub async fn revoke_by_account(
         &self,
-        account: &AccountId,
+        account: &Account,
         certificate: &[u8],
         reason: RevocationReason,
     ) -> Result<(), AuthorityError> {
         let record = self.presented(certificate).await?;
-        if record.account.as_ref() != Some(account) {
-            return Err(AuthorityError::Unauthorized(
-                "another account ordered this certificate; sign with that account, or with the certificate's own key"
-                    .to_owned(),
-            ));
+        if record.account.as_ref() != Some(&account.id) {
+            let missing = self.unauthorized_names(account, &record).await?;
+            // What nobody ordered (a CA, a responder, this server's own) is not a client's to revoke, nor what proves
+            // nothing at all.
+            if record.account.is_none() || record.names.is_empty() || !missing.is_empty() {
+                return Err(AuthorityError::Unauthorized(format!(
+                    "another account ordered this certificate, and this one is not authorized for all that it proves \
+                     ({}); sign with that account or with the certificate's own key, or get authorizations for all of it",
+                    missing.join(", ")
+                )));
+            }
         }
-        self.revoke_presented(&Actor::Account(account.to_string()), &record, reason)
+        self.revoke_presented(&Actor::Account(account.id.to_string()), &record, reason)
             .await
+    }
+
+    /// What a certificate proves and an account holds no valid authorization for. A principal is proved by nothing but
+    /// the account's own enrolment.
+    async fn unauthorized_names(
+        &self,
+        account: &Account,
+        record: &CertificateRecord,
+    ) -> Result<Vec<String>, AuthorityError> {
+        let enrolment = match &account.enrolment {
+            Some(id) => self.store().enrolment(id).await?,
+            None => None,
+        }
+        .filter(|enrolment| enrolment.check_active().is_ok());
+        let held = |principal: &Principal| {
+            enrolment
+                .as_ref()
+                .is_some_and(|enrolment| enrolment.principal == *principal)
+        };
+        let mut missing = Vec::new();
+        let own_uri = record.principal.as_ref().map(|principal| {
+            let uri = format!("uri:{}", principal.spiffe_id(self.trust_domain()));
+            (principal, uri)
+        });
+        if let Some((principal, uri)) = &own_uri
+            && !held(principal)
+        {
+            missing.push(uri.clone());
+        }
+        let now = self.now();
+        for name in &record.names {
+            if own_uri.as_ref().is_some_and(|(_, uri)| uri == name) {
+                continue;
+            }
+            let Some(identifier) = identifier_of(name) else {
+                missing.push(name.clone());
+                continue;
+            };
+            let vouched = enrolment.as_ref().is_some_and(|enrolment| {
+                record.principal.as_ref() == Some(&enrolment.principal)
+                    && enrolment.vouches_for(&identifier)
+            });
+            let proved = self
+                .store()
+                .proved_authorization(&account.id, &identifier)
+                .await?
+                .is_some_and(|authorization| authorization.is_valid_at(now));
+            if !vouched && !proved {
+                missing.push(name.clone());
+            }
+        }
+        Ok(missing)
     }
 
     /// Revokes the certificate that the holder of its key presents (RFC 8555 section 7.6). The fingerprint is that of
@@ -350,6 +410,12 @@ impl Authority {
             .filter(|record| record.der == der)
             .ok_or(AuthorityError::NotFound("certificate"))
     }
+}
+
+/// The identifier that stands in a certificate as this name.
+fn identifier_of(name: &str) -> Option<Identifier> {
+    let (kind, value) = name.split_once(':')?;
+    Identifier::parse(kind, value).ok()
 }
 
 /// What one transaction revokes.

@@ -27,8 +27,41 @@ pub struct Account {
     pub status: AccountStatus,
     /// The enrolment that its external account binding began, if it has one.
     pub enrolment: Option<EnrolmentId>,
+    /// The terms of service that its owner agreed to last: where they can be read.
+    #[serde(default)]
+    pub terms_of_service: Option<String>,
+    /// The external account binding that it was opened with, as it was sent (RFC 8555 section 7.3.4).
+    #[serde(default)]
+    pub external_account_binding: Option<serde_json::Value>,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// What is to change of an account. What is left out stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccountChange {
+    /// Where its owner can be reached from now on.
+    pub contacts: Option<Vec<String>>,
+    /// Its new status.
+    pub status: Option<AccountStatus>,
+    /// The terms of service that its owner has agreed to.
+    pub terms_of_service: Option<String>,
+}
+
+impl Account {
+    /// The account after a change.
+    #[must_use]
+    pub fn changed(mut self, change: AccountChange) -> Self {
+        let AccountChange {
+            contacts,
+            status,
+            terms_of_service,
+        } = change;
+        self.contacts = contacts.unwrap_or(self.contacts);
+        self.status = status.unwrap_or(self.status);
+        self.terms_of_service = terms_of_service.or(self.terms_of_service);
+        self
+    }
 }
 
 /// Whether an account may act (RFC 8555 section 7.1.6). Both ends are final.

@@ -77,6 +77,22 @@ impl Authorization {
         matches!(self.state, AuthorizationState::Valid { .. }) && now < self.expires_at
     }
 
+    /// The challenge that proved it, and when; nothing for one that an invitation vouches for.
+    #[must_use]
+    pub fn proof(&self) -> Option<(ChallengeKind, Timestamp)> {
+        if !matches!(self.state, AuthorizationState::Valid { vouched_by: None }) {
+            return None;
+        }
+        self.challenges
+            .iter()
+            .find_map(|challenge| match challenge.state {
+                ChallengeState::Valid { validated_at } => Some((challenge.kind, validated_at)),
+                ChallengeState::Pending
+                | ChallengeState::Processing
+                | ChallengeState::Invalid { .. } => None,
+            })
+    }
+
     /// The client says that a challenge is ready to be looked at.
     ///
     /// # Errors

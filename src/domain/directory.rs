@@ -1,6 +1,6 @@
 //! An ACME directory: one door to the authority, with rules of its own (RFC 8555 section 7.1.1).
 
-use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub struct Directory {
     pub issuer: Option<String>,
     /// How much its clients may use up.
     pub limits: RateLimits,
+    /// For how long after it was proved an authorization serves other orders of its account. Those that were asked for
+    /// before any order serve as long as they are valid.
+    pub reuse_authorizations: Duration,
 }
 
 /// Whether a new account needs an external account binding (RFC 8555 section 7.3.4).
@@ -35,6 +38,10 @@ pub enum ExternalAccount {
 }
 
 impl Directory {
+    /// How long an authorization serves other orders where nothing is configured: whoever tries again because one of many
+    /// names failed need not prove the others again, and a name that has moved is not certified to who had it before.
+    pub const REUSE_AUTHORIZATIONS: Duration = Duration::from_secs(3600);
+
     /// A directory with the rules that hold where nothing is configured, and without limits.
     #[must_use]
     pub fn new(name: DirectoryName) -> Self {
@@ -45,6 +52,7 @@ impl Directory {
             challenges: ChallengeKind::OFFERED.to_vec(),
             issuer: None,
             limits: RateLimits::default(),
+            reuse_authorizations: Self::REUSE_AUTHORIZATIONS,
         }
     }
 

@@ -20,6 +20,9 @@ pub enum Identifier {
 }
 
 impl Identifier {
+    /// The wire's types.
+    pub const KINDS: [&str; 4] = ["dns", "ip", "permanent-identifier", "hardware-module"];
+
     /// Reads the wire's `type` and `value`.
     ///
     /// # Errors

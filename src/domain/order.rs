@@ -8,12 +8,17 @@
 //!
 //! `processing` does not show: a certificate is signed and recorded within the finalize request, or not at all.
 
+mod validity;
+
+pub use validity::{ValidityRefused, WantedValidity};
+
 use portcullis_ca::{csr::CertificateRequest, name::GeneralName, serial::Serial};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Timestamp,
     authorization::{Authorization, AuthorizationState},
+    challenge::{ChallengeState, ValidationFailure, ValidationFailureKind},
     directory::DirectoryName,
     id::{AccountId, AuthorizationId, OrderId},
     identifier::Identifier,
@@ -44,6 +49,9 @@ pub struct Order {
     pub authorizations: Vec<AuthorizationId>,
     /// How far it is.
     pub state: OrderState,
+    /// The validity that its certificate is to have.
+    #[serde(default)]
+    pub validity: WantedValidity,
     /// When it ends, if it isn't valid by then.
     pub expires_at: Timestamp,
     /// When it was placed.
@@ -68,7 +76,47 @@ pub enum OrderState {
     Invalid {
         /// Why, for the client.
         detail: String,
+        /// The identifiers whose authorizations have ended, and how.
+        #[serde(default)]
+        failures: Vec<OrderFailure>,
     },
+}
+
+/// Why an order can't have one of its identifiers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderFailure {
+    /// Which.
+    pub identifier: Identifier,
+    /// How its authorization ended.
+    pub failure: ValidationFailure,
+}
+
+impl OrderFailure {
+    /// How an authorization ended, if it has.
+    fn of(authorization: &Authorization, now: Timestamp) -> Option<Self> {
+        let status = authorization.status_at(now);
+        if matches!(status, "pending" | "valid") {
+            return None;
+        }
+        let failed = authorization
+            .challenges
+            .iter()
+            .find_map(|challenge| match &challenge.state {
+                ChallengeState::Invalid { failure } => Some(failure.clone()),
+                ChallengeState::Pending
+                | ChallengeState::Processing
+                | ChallengeState::Valid { .. } => None,
+            })
+            .filter(|_| matches!(authorization.state, AuthorizationState::Invalid));
+        let failure = failed.unwrap_or_else(|| ValidationFailure {
+            kind: ValidationFailureKind::Unauthorized,
+            detail: format!("its authorization is {status}"),
+        });
+        Some(Self {
+            identifier: authorization.identifier.clone(),
+            failure,
+        })
+    }
 }
 
 impl Order {
@@ -84,26 +132,35 @@ impl Order {
         }
     }
 
-    /// Whether its authorizations have moved it on: to ready when all are valid, to invalid when one has ended.
+    /// Whether its authorizations have moved it on: to ready when all are valid, to invalid when one has ended. One that
+    /// is invalid already remembers what else has ended since.
     #[must_use]
     pub fn follow(mut self, authorizations: &[Authorization], now: Timestamp) -> Self {
-        if !matches!(self.state, OrderState::Pending | OrderState::Ready) {
-            return self;
+        match &self.state {
+            OrderState::Pending | OrderState::Ready => {}
+            OrderState::Invalid { failures, .. } if !failures.is_empty() => {}
+            OrderState::Valid { .. } | OrderState::Invalid { .. } => return self,
         }
-        let ended = authorizations
+        let failures: Vec<OrderFailure> = authorizations
             .iter()
-            .find(|authorization| !matches!(authorization.status_at(now), "pending" | "valid"));
-        if let Some(ended) = ended {
+            .filter_map(|authorization| OrderFailure::of(authorization, now))
+            .collect();
+        if !failures.is_empty() {
+            let names: Vec<String> = failures
+                .iter()
+                .map(|failed| failed.identifier.to_string())
+                .collect();
             self.state = OrderState::Invalid {
                 detail: format!(
-                    "the authorization for {} is {}; place a new order",
-                    ended.identifier,
-                    ended.status_at(now)
+                    "there is no valid authorization for {}; mend what the subproblems say, and place a new order",
+                    names.join(", ")
                 ),
+                failures,
             };
-        } else if authorizations
-            .iter()
-            .all(|authorization| matches!(authorization.state, AuthorizationState::Valid { .. }))
+        } else if !authorizations.is_empty()
+            && authorizations.iter().all(|authorization| {
+                matches!(authorization.state, AuthorizationState::Valid { .. })
+            })
         {
             self.state = OrderState::Ready;
         }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::domain::{
     Timestamp,
-    account::Account,
+    account::{Account, AccountChange, Thumbprint},
     api_key::{ApiKey, ApiKeyId},
     audit::{AuditDraft, Checkpoint},
     authorization::Authorization,
@@ -33,10 +33,31 @@ pub trait Commands: Send + Sync {
     /// Refused with `Conflict` when an account with this key exists, and with `NotRedeemable`.
     fn create_account(&self, new: NewAccount, audit: AuditDraft) -> Answer<'_, ()>;
 
-    /// Replaces a valid account's contacts and status. Refused with `Conflict` when it is no longer valid.
-    fn update_account(&self, account: Account, audit: AuditDraft) -> Answer<'_, ()>;
+    /// Changes a valid account. Refused with `Conflict` when it is no longer valid.
+    fn update_account(
+        &self,
+        id: AccountId,
+        change: AccountChange,
+        audit: AuditDraft,
+    ) -> Answer<'_, Account>;
 
-    /// Records an order and its authorizations.
+    /// Gives a valid account another key, if it still has the one that is expected, and no account of its directory has
+    /// the new one. Refused with `Conflict`, and with `KeyBlocked`.
+    fn change_account_key(
+        &self,
+        change: ChangeAccountKey,
+        audit: AuditDraft,
+    ) -> Answer<'_, Account>;
+
+    /// Records an authorization that no order asked for (RFC 8555 section 7.4.1).
+    fn place_authorization(
+        &self,
+        authorization: Authorization,
+        audit: AuditDraft,
+    ) -> Answer<'_, ()>;
+
+    /// Records an order and the authorizations that were made for it. Those that it has from before must be its account's
+    /// and valid, else it is refused with `WrongState`.
     fn place_order(
         &self,
         order: Order,
@@ -52,7 +73,7 @@ pub trait Commands: Send + Sync {
         now: Timestamp,
     ) -> Answer<'a, Authorization>;
 
-    /// Records the outcome of a challenge, and has its order follow. Refused with `WrongState`.
+    /// Records the outcome of a challenge, and has every order that uses the authorization follow. Refused with `WrongState`.
     fn finish_challenge<'a>(
         &'a self,
         id: &'a AuthorizationId,
@@ -62,7 +83,7 @@ pub trait Commands: Send + Sync {
         audit: AuditDraft,
     ) -> Answer<'a, Authorization>;
 
-    /// Gives an authorization up, and has its order follow. Refused with `WrongState`.
+    /// Gives an authorization up, and has every order that uses it follow. Refused with `WrongState`.
     fn deactivate_authorization<'a>(
         &'a self,
         id: &'a AuthorizationId,
@@ -163,6 +184,22 @@ pub struct NewAccount {
     pub account: Account,
     /// Its enrolment, whose invitation is redeemed.
     pub enrolment: Option<Enrolment>,
+}
+
+/// Another key for an account.
+#[derive(Debug, Clone)]
+pub struct ChangeAccountKey {
+    /// Whose.
+    pub account: AccountId,
+    /// The thumbprint of the key that it must have until now.
+    pub from: Thumbprint,
+    /// The thumbprint of its new key.
+    pub to: Thumbprint,
+    /// The new key as a JWK.
+    pub jwk: serde_json::Value,
+    /// The SHA-256 of the new key's SubjectPublicKeyInfo, by which it may be blocked; nothing for a kind of key that no
+    /// certificate has.
+    pub fingerprint: Option<[u8; 32]>,
 }
 
 /// A certificate for an order.

@@ -17,6 +17,7 @@ use crate::domain::{
     enrolment::Enrolment,
     high_water::WaterLevel,
     id::{AccountId, AuthorizationId, EnrolmentId, OrderId},
+    identifier::Identifier,
     invitation::{Invitation, InvitationId},
     issuer::IssuerRecord,
     order::Order,
@@ -78,14 +79,46 @@ pub trait Enrolments: Send + Sync {
 pub trait Orders: Send + Sync {
     /// The order with this id.
     fn order<'a>(&'a self, id: &'a OrderId) -> Answer<'a, Option<Order>>;
-    /// The orders of an account, oldest first, at most `limit`.
-    fn orders_of<'a>(&'a self, account: &'a AccountId, limit: usize) -> Answer<'a, Vec<OrderId>>;
+    /// A page of the orders of an account, oldest first, without those that are invalid at a moment: at most `limit`,
+    /// from after a place on.
+    fn orders_of<'a>(
+        &'a self,
+        account: &'a AccountId,
+        after: Option<OrderPlace>,
+        now: Timestamp,
+        limit: usize,
+    ) -> Answer<'a, OrdersPage>;
+}
+
+/// Where an order stands among its account's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderPlace {
+    /// When it was placed.
+    pub created_at: Timestamp,
+    /// Which it is, among those of that millisecond.
+    pub id: OrderId,
+}
+
+/// A page of an account's orders.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OrdersPage {
+    /// The orders.
+    pub orders: Vec<OrderId>,
+    /// The place of the last one, if others follow it.
+    pub next: Option<OrderPlace>,
 }
 
 /// Authorizations.
 pub trait Authorizations: Send + Sync {
     /// The authorization with this id.
     fn authorization<'a>(&'a self, id: &'a AuthorizationId) -> Answer<'a, Option<Authorization>>;
+    /// The authorization with which an account has proved an identifier by a challenge; of several, the one that is good
+    /// for longest. It may have expired.
+    fn proved_authorization<'a>(
+        &'a self,
+        account: &'a AccountId,
+        identifier: &'a Identifier,
+    ) -> Answer<'a, Option<Authorization>>;
     /// Those whose challenge was being looked at when the process ended: they are looked at again.
     fn authorizations_in_processing(&self) -> Answer<'_, Vec<Authorization>>;
     /// How many authorizations of an account are pending and have not expired at `now`.

@@ -13,7 +13,7 @@ mod reconcile;
 mod revocation;
 pub mod sqlite;
 
-pub use command::{ChangeIssuers, Commands, CompleteOrder, NewAccount, Pruned};
+pub use command::{ChangeAccountKey, ChangeIssuers, Commands, CompleteOrder, NewAccount, Pruned};
 pub use error::StoreError;
 pub use inventory::{
     InvalidCursor, InvalidSerialPrefix, Inventory, InventoryCursor, InventoryPage, InventoryQuery,
@@ -21,8 +21,8 @@ pub use inventory::{
 };
 pub use look_up::{
     Accounts, ApiKeys, AuditQuery, AuditTrail, Authorizations, BundleReadiness, CertificateFilter,
-    Certificates, Enrolments, Health, Invitations, Issuers, Lists, Orders, Policies,
-    PolicyRevision, Revocations, Standings, StoreHealth, TrailHealth,
+    Certificates, Enrolments, Health, Invitations, Issuers, Lists, OrderPlace, Orders, OrdersPage,
+    Policies, PolicyRevision, Revocations, Standings, StoreHealth, TrailHealth,
 };
 pub use revocation::{
     CertificateStatusAnswer, LeaseList, ListHead, PublishedList, Revocable, RevocationEvent,

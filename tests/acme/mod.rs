@@ -9,6 +9,7 @@ mod client;
 mod directory;
 mod external_account_binding;
 mod http01;
+mod key_change;
 mod name_server;
 mod nonce;
 mod order;

@@ -395,8 +395,18 @@ async fn the_directory_names_every_resource_and_is_read_in_both_ways() {
         "newNonce": client.url("new-nonce"),
         "newAccount": client.url("new-account"),
         "newOrder": client.url("new-order"),
+        "newAuthz": client.url("new-authz"),
+        "keyChange": client.url("key-change"),
         "revokeCert": client.url("revoke-cert"),
-        "meta": {"externalAccountRequired": false, "trustBundle": client.url("trust-bundle")},
+        "meta": {
+            "externalAccountRequired": false,
+            "profiles": {
+                "device": "A device that was invited, and proves its principal.",
+                "server": "A server that is known by its names; it proves no principal.",
+                "service": "A service that was invited, and proves its principal.",
+            },
+            "trustBundle": client.url("trust-bundle"),
+        },
     });
     let reply = send(Method::GET, &url, None, Vec::new()).await;
     assert_eq!(

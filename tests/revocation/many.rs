@@ -103,6 +103,8 @@ async fn nothing_is_issued_to_a_principal_that_is_being_revoked() {
                 contacts: Vec::new(),
                 binding: Some(invited.invitation.id),
                 from: None,
+                external_account_binding: None,
+                terms_of_service: None,
             })
             .await
             .expect("an account");

@@ -12,7 +12,7 @@ use portcullis::{
         certificate::CertificateRecord,
         id::{AccountId, OrderId},
         identifier::Identifier,
-        order::{Order, OrderState},
+        order::{Order, OrderState, WantedValidity},
     },
     store::{
         Accounts, AuditQuery, AuditTrail, Certificates, Commands, CompleteOrder, NewAccount,
@@ -46,6 +46,8 @@ fn account(number: u8) -> NewAccount {
             contacts: Vec::new(),
             status: AccountStatus::Valid,
             enrolment: None,
+            terms_of_service: None,
+            external_account_binding: None,
             created_at: NOW,
         },
         enrolment: None,
@@ -62,6 +64,7 @@ fn order(number: u8, account: u8, expires_at: Timestamp) -> Order {
         identifiers: vec![Identifier::parse("dns", "a.example").expect("a name")],
         authorizations: Vec::new(),
         state: OrderState::Ready,
+        validity: WantedValidity::default(),
         expires_at,
         created_at: NOW,
     }
@@ -337,10 +340,10 @@ async fn what_has_ended_is_deleted_in_small_steps() {
     assert_eq!(store.prune(LATER, 20).await.expect("pruned"), 10);
     assert_eq!(store.prune(LATER, 20).await.expect("pruned"), 0);
     let left = store
-        .orders_of(&AccountId::from_random([1; 16]), 100)
+        .orders_of(&AccountId::from_random([1; 16]), None, NOW, 100)
         .await
         .expect("read");
-    assert_eq!(left, [OrderId::from_random([99; 16])]);
+    assert_eq!(left.orders, [OrderId::from_random([99; 16])]);
 }
 
 #[tokio::test]

@@ -29,6 +29,8 @@ pub type ProfilesConfig = BTreeMap<String, ProfileConfig>;
 pub struct ProfileConfig {
     /// `device`, `service` or `server`; needed where the name is not a kind's.
     pub kind: Option<String>,
+    /// What it is for, in a sentence or as the address of a page: ACME clients are shown it.
+    pub description: Option<String>,
     /// From notBefore to notAfter.
     pub lifetime: Option<WrittenDuration>,
     /// How far before the moment of issuing notBefore lies.
@@ -105,6 +107,7 @@ pub struct NameConstraintsConfig {
 }
 
 pub(super) fn check(config: ProfilesConfig, source: &Source<'_>) -> Result<Profiles, ConfigError> {
+    let mut descriptions = Vec::new();
     let profiles = config
         .into_iter()
         .map(|(name, profile)| {
@@ -115,10 +118,16 @@ pub(super) fn check(config: ProfilesConfig, source: &Source<'_>) -> Result<Profi
                 name: &name,
                 source,
             };
+            if let Some(description) = &profile.description {
+                if description.is_empty() || description.chars().any(char::is_control) {
+                    return Err(at.fault("description", "it must be one line of text"));
+                }
+                descriptions.push((read.clone(), description.clone()));
+            }
             Ok((read, profile.check(&at)?))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(Profiles::new(profiles))
+    Ok(Profiles::new(profiles).with_descriptions(descriptions))
 }
 
 /// A profile's place in the file.

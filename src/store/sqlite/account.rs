@@ -77,8 +77,10 @@ pub(super) fn insert(connection: &Connection, account: &Account) -> Result<(), S
 pub(super) fn update(connection: &Connection, account: &Account) -> Result<(), StoreError> {
     let body = to_json(account)?;
     connection
-        .prepare_cached("UPDATE accounts SET body = ? WHERE id = ?")
-        .and_then(|mut update| update.execute(params![body, account.id.as_str()]))
+        .prepare_cached("UPDATE accounts SET thumbprint = ?, body = ? WHERE id = ?")
+        .and_then(|mut update| {
+            update.execute(params![account.thumbprint.0, body, account.id.as_str()])
+        })
         .map(drop)
         .map_err(failed)
 }

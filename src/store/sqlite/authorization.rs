@@ -8,6 +8,8 @@ use crate::{
         Timestamp,
         authorization::Authorization,
         id::{AccountId, AuthorizationId, OrderId},
+        identifier::Identifier,
+        order::Order,
     },
     store::{Answer, Authorizations, StoreError},
 };
@@ -16,6 +18,21 @@ impl Authorizations for SqliteStore {
     fn authorization<'a>(&'a self, id: &'a AuthorizationId) -> Answer<'a, Option<Authorization>> {
         let id = id.clone();
         self.look_up(move |connection| by_id(connection, &id))
+    }
+
+    fn proved_authorization<'a>(
+        &'a self,
+        account: &'a AccountId,
+        identifier: &'a Identifier,
+    ) -> Answer<'a, Option<Authorization>> {
+        let proof = proof(account, identifier);
+        self.look_up(move |connection| {
+            find(
+                connection,
+                "SELECT body FROM authorizations WHERE proves = ? ORDER BY expires_at DESC LIMIT 1",
+                [proof],
+            )
+        })
     }
 
     fn authorizations_in_processing(&self) -> Answer<'_, Vec<Authorization>> {
@@ -64,13 +81,15 @@ pub(super) fn by_id(
     )
 }
 
+/// Those of an order, made for it or before it.
 pub(super) fn of_order(
     connection: &Connection,
-    order: &OrderId,
+    order: &Order,
 ) -> rusqlite::Result<Vec<Authorization>> {
-    connection
-        .prepare_cached("SELECT body FROM authorizations WHERE \"order\" = ?")?
-        .query_map([order.as_str()], |row| from_json(row, 0))?
+    order
+        .authorizations
+        .iter()
+        .filter_map(|id| by_id(connection, id).transpose())
         .collect()
 }
 
@@ -80,19 +99,30 @@ pub(super) fn put(
     authorization: &Authorization,
 ) -> Result<(), StoreError> {
     let body = to_json(authorization)?;
+    // What a device's attestation proved goes with one key, and so with one order.
+    let proves = authorization
+        .proof()
+        .filter(|_| authorization.attested_key.is_none())
+        .map(|_| proof(&authorization.account, &authorization.identifier));
     connection
         .prepare_cached(
-            "INSERT INTO authorizations (id, \"order\", expires_at, body) VALUES (?, ?, ?, ?)
-             ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+            "INSERT INTO authorizations (id, \"order\", expires_at, proves, body) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT (id) DO UPDATE SET proves = excluded.proves, body = excluded.body",
         )
         .and_then(|mut put| {
             put.execute(params![
                 authorization.id.as_str(),
                 authorization.order.as_ref().map(OrderId::as_str),
                 authorization.expires_at.unix_millis(),
+                proves,
                 body
             ])
         })
         .map(drop)
         .map_err(failed)
+}
+
+/// What stands in the column `proves`: whose proof of what it is.
+fn proof(account: &AccountId, identifier: &Identifier) -> String {
+    format!("{account} {identifier}")
 }

@@ -11,20 +11,21 @@ use super::{
 use crate::{
     domain::{
         Timestamp,
-        account::{Account, AccountStatus},
+        account::{Account, AccountChange, AccountStatus},
         api_key::{ApiKey, ApiKeyId},
         audit::{AuditDraft, Checkpoint},
-        authorization::Authorization,
+        authorization::{Authorization, WrongState},
         certificate::CertificateRecord,
         challenge::{ChallengeKind, ValidationFailure},
-        id::AuthorizationId,
+        id::{AccountId, AuthorizationId},
         invitation::Invitation,
         order::Order,
         principal::Principal,
     },
     store::{
-        Answer, ChangeIssuers, Commands, CompleteOrder, LeaseList, NewAccount, Pruned,
-        PublishedList, Reconcile, Reconciled, RevokeCertificates, RevokedCertificates, StoreError,
+        Answer, ChangeAccountKey, ChangeIssuers, Commands, CompleteOrder, LeaseList, NewAccount,
+        Pruned, PublishedList, Reconcile, Reconciled, RevokeCertificates, RevokedCertificates,
+        StoreError,
     },
 };
 
@@ -58,15 +59,58 @@ impl Commands for SqliteStore {
         })
     }
 
-    fn update_account(&self, account: Account, audit: AuditDraft) -> Answer<'_, ()> {
+    fn update_account(
+        &self,
+        id: AccountId,
+        change: AccountChange,
+        audit: AuditDraft,
+    ) -> Answer<'_, Account> {
         self.writer.write(move |transaction| {
-            let kept = account::by_id(transaction, &account.id)
-                .map_err(failed)?
-                .ok_or(StoreError::NotFound("account"))?;
-            if kept.status != AccountStatus::Valid {
-                return Err(StoreError::Conflict("the account is no longer valid"));
-            }
+            let account = valid_account(transaction, &id)?.changed(change);
             account::update(transaction, &account)?;
+            transaction.audit(&audit)?;
+            Ok(account)
+        })
+    }
+
+    fn change_account_key(
+        &self,
+        change: ChangeAccountKey,
+        audit: AuditDraft,
+    ) -> Answer<'_, Account> {
+        self.writer.write(move |transaction| {
+            let mut account = valid_account(transaction, &change.account)?;
+            if account.thumbprint != change.from {
+                return Err(StoreError::Conflict(
+                    "the account has got another key in the meantime",
+                ));
+            }
+            if account::by_key(transaction, &account.directory, change.to)
+                .map_err(failed)?
+                .is_some()
+            {
+                return Err(StoreError::Conflict("an account with this key exists"));
+            }
+            if let Some(fingerprint) = &change.fingerprint
+                && certificate::is_key_blocked(transaction, fingerprint).map_err(failed)?
+            {
+                return Err(StoreError::KeyBlocked);
+            }
+            account.thumbprint = change.to;
+            account.jwk = change.jwk;
+            account::update(transaction, &account)?;
+            transaction.audit(&audit)?;
+            Ok(account)
+        })
+    }
+
+    fn place_authorization(
+        &self,
+        authorization: Authorization,
+        audit: AuditDraft,
+    ) -> Answer<'_, ()> {
+        self.writer.write(move |transaction| {
+            authorization::put(transaction, &authorization)?;
             transaction.audit(&audit)
         })
     }
@@ -81,6 +125,17 @@ impl Commands for SqliteStore {
             order::insert(transaction, &order)?;
             for authorization in &authorizations {
                 authorization::put(transaction, authorization)?;
+            }
+            let is_new = |id: &AuthorizationId| authorizations.iter().any(|new| new.id == *id);
+            for reused in order.authorizations.iter().filter(|id| !is_new(id)) {
+                let kept = authorization_by_id(transaction, reused)?;
+                if kept.account != order.account || !kept.is_valid_at(order.created_at) {
+                    return Err(StoreError::WrongState(WrongState {
+                        status: kept.status_at(order.created_at),
+                        action: "use it for another order",
+                    }));
+                }
+                order::put_reuse(transaction, &order, reused)?;
             }
             transaction.audit(&audit)
         })
@@ -142,12 +197,7 @@ impl Commands for SqliteStore {
                 .filter(|order| order.account == complete.account)
                 .ok_or(StoreError::NotFound("order"))?
                 .complete(complete.certificate.serial, complete.now)?;
-            let account = account::by_id(transaction, &order.account)
-                .map_err(failed)?
-                .ok_or(StoreError::NotFound("account"))?;
-            if account.status != AccountStatus::Valid {
-                return Err(StoreError::Conflict("the account is no longer valid"));
-            }
+            valid_account(transaction, &order.account)?;
             if let Some(id) = &complete.certificate.enrolment {
                 enrolment::by_id(transaction, id)
                     .map_err(failed)?
@@ -350,7 +400,12 @@ impl Commands for SqliteStore {
     fn prune(&self, ended_before: Timestamp, limit: usize) -> Answer<'_, usize> {
         self.writer.write(move |transaction| {
             let mut gone = 0;
-            for table in ["orders", "authorizations", "invitations"] {
+            for table in [
+                "orders",
+                "authorizations",
+                "reused_authorizations",
+                "invitations",
+            ] {
                 gone += transaction
                     .execute(
                         &format!(
@@ -375,18 +430,31 @@ fn authorization_by_id(
         .ok_or(StoreError::NotFound("authorization"))
 }
 
-/// Has the order of an authorization follow it.
+/// The account, if it may still act.
+fn valid_account(transaction: &Transaction<'_>, id: &AccountId) -> Result<Account, StoreError> {
+    let account = account::by_id(transaction, id)
+        .map_err(failed)?
+        .ok_or(StoreError::NotFound("account"))?;
+    if account.status != AccountStatus::Valid {
+        return Err(StoreError::Conflict("the account is no longer valid"));
+    }
+    Ok(account)
+}
+
+/// Has every order that uses an authorization follow it.
 fn follow(
     transaction: &Transaction<'_>,
     authorization: &Authorization,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let Some(order) = &authorization.order else {
-        return Ok(());
-    };
-    let Some(order) = order::by_id(transaction, order).map_err(failed)? else {
-        return Ok(());
-    };
-    let all = authorization::of_order(transaction, &order.id).map_err(failed)?;
-    order::update(transaction, &order.follow(&all, now))
+    let mut orders = order::that_reuse(transaction, &authorization.id).map_err(failed)?;
+    orders.extend(authorization.order.clone());
+    for id in &orders {
+        let Some(order) = order::by_id(transaction, id).map_err(failed)? else {
+            continue;
+        };
+        let all = authorization::of_order(transaction, &order).map_err(failed)?;
+        order::update(transaction, &order.follow(&all, now))?;
+    }
+    Ok(())
 }

@@ -5,10 +5,11 @@ use rusqlite::{Connection, params};
 use super::{SqliteStore, failed, find, to_json};
 use crate::{
     domain::{
-        id::{AccountId, OrderId},
+        Timestamp,
+        id::{AccountId, AuthorizationId, OrderId},
         order::Order,
     },
-    store::{Answer, Orders, StoreError},
+    store::{Answer, OrderPlace, Orders, OrdersPage, StoreError},
 };
 
 impl Orders for SqliteStore {
@@ -17,17 +18,49 @@ impl Orders for SqliteStore {
         self.look_up(move |connection| by_id(connection, &id))
     }
 
-    fn orders_of<'a>(&'a self, account: &'a AccountId, limit: usize) -> Answer<'a, Vec<OrderId>> {
+    fn orders_of<'a>(
+        &'a self,
+        account: &'a AccountId,
+        after: Option<OrderPlace>,
+        now: Timestamp,
+        limit: usize,
+    ) -> Answer<'a, OrdersPage> {
         let account = account.clone();
         self.read(move |connection| {
-            connection
+            let (created_at, id) = match &after {
+                Some(place) => (place.created_at.unix_millis(), place.id.as_str()),
+                None => (i64::MIN, ""),
+            };
+            let mut places: Vec<OrderPlace> = connection
                 .prepare_cached(
-                    "SELECT id FROM orders WHERE account = ? ORDER BY created_at, id LIMIT ?",
+                    "SELECT created_at, id FROM orders
+                     WHERE account = ?1 AND (created_at, id) > (?2, ?3)
+                     AND (json_extract(body, '$.state.status') = 'valid'
+                          OR expires_at > ?4 AND json_extract(body, '$.state.status') <> 'invalid')
+                     ORDER BY created_at, id LIMIT ?5",
                 )?
-                .query_map(params![account.as_str(), limit as u64], |row| {
-                    row.get::<_, String>(0).map(OrderId::from_text)
-                })?
-                .collect()
+                .query_map(
+                    params![
+                        account.as_str(),
+                        created_at,
+                        id,
+                        now.unix_millis(),
+                        limit.saturating_add(1) as u64
+                    ],
+                    |row| {
+                        Ok(OrderPlace {
+                            created_at: Timestamp::from_unix_millis(row.get(0)?),
+                            id: OrderId::from_text(row.get::<_, String>(1)?),
+                        })
+                    },
+                )?
+                .collect::<rusqlite::Result<_>>()?;
+            let more = places.len() > limit;
+            places.truncate(limit);
+            Ok(OrdersPage {
+                next: places.last().filter(|_| more).cloned(),
+                orders: places.into_iter().map(|place| place.id).collect(),
+            })
         })
     }
 }
@@ -64,6 +97,40 @@ pub(super) fn update(connection: &Connection, order: &Order) -> Result<(), Store
     connection
         .prepare_cached("UPDATE orders SET body = ? WHERE id = ?")
         .and_then(|mut update| update.execute(params![body, order.id.as_str()]))
+        .map(drop)
+        .map_err(failed)
+}
+
+/// The orders that use an authorization which was made for another one, or for none.
+pub(super) fn that_reuse(
+    connection: &Connection,
+    authorization: &AuthorizationId,
+) -> rusqlite::Result<Vec<OrderId>> {
+    connection
+        .prepare_cached("SELECT \"order\" FROM reused_authorizations WHERE authorization = ?")?
+        .query_map([authorization.as_str()], |row| {
+            row.get::<_, String>(0).map(OrderId::from_text)
+        })?
+        .collect()
+}
+
+/// Remembers that an order uses an authorization which was not made for it.
+pub(super) fn put_reuse(
+    connection: &Connection,
+    order: &Order,
+    authorization: &AuthorizationId,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO reused_authorizations (authorization, \"order\", expires_at) VALUES (?, ?, ?)",
+        )
+        .and_then(|mut insert| {
+            insert.execute(params![
+                authorization.as_str(),
+                order.id.as_str(),
+                order.expires_at.unix_millis()
+            ])
+        })
         .map(drop)
         .map_err(failed)
 }
