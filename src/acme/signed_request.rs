@@ -1,13 +1,15 @@
 //! A request whose form, URL and nonce are right (RFC 8555 sections 6.1 to 6.5). Its payload comes out only once its
 //! signature was verified, under the key of a valid account or the key that it carries.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{error::Error, net::IpAddr, sync::Arc};
 
 use axum::{
-    body::to_bytes,
+    body::{Body, Bytes, HttpBody as _, to_bytes},
     extract::{FromRequest, OriginalUri, Request},
     http::{StatusCode, Uri, header},
 };
+
+use http_body_util::LengthLimitError;
 
 use super::{
     jwk::Jwk,
@@ -16,7 +18,10 @@ use super::{
     problem::{Problem, ProblemType},
     state::AcmeState,
 };
-use crate::domain::account::{Account, AccountStatus};
+use crate::{
+    domain::account::{Account, AccountStatus},
+    listen::BodyError,
+};
 
 /// A request whose nonce was redeemed, not yet verified.
 pub struct SignedRequest {
@@ -61,14 +66,7 @@ impl FromRequest<Arc<AcmeState>> for SignedRequest {
             None => request.uri().clone(),
         };
         let from = client_address(request.extensions());
-        let body = to_bytes(request.into_body(), MAX_BODY_BYTES)
-            .await
-            .map_err(|_| {
-                Problem::malformed(format!(
-                "the body broke off or is larger than {MAX_BODY_BYTES} bytes, the most that is read"
-            ))
-            .with_status(StatusCode::PAYLOAD_TOO_LARGE)
-            })?;
+        let body = read_body(request.into_body()).await?;
         let jws = Jws::parse(&body)?;
         let url = state.urls.of_request(&uri);
         if jws.url != url {
@@ -80,6 +78,33 @@ impl FromRequest<Arc<AcmeState>> for SignedRequest {
         redeem_nonce(&jws, state)?;
         Ok(Self { jws, url, from })
     }
+}
+
+async fn read_body(body: Body) -> Result<Bytes, Problem> {
+    let too_large = || {
+        Problem::malformed(format!(
+            "the body is larger than {MAX_BODY_BYTES} octets, the most that is read; a certificate request for fewer names makes it smaller"
+        ))
+        .with_status(StatusCode::PAYLOAD_TOO_LARGE)
+    };
+    // What says that it is too large is not waited for.
+    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Err(too_large());
+    }
+    to_bytes(body, MAX_BODY_BYTES).await.map_err(|error| {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(current) = cause {
+            if current.is::<LengthLimitError>() {
+                return too_large();
+            }
+            if let Some(slow @ BodyError::Slow(_)) = current.downcast_ref() {
+                return Problem::malformed(format!("{slow}; send it in one piece"))
+                    .with_status(StatusCode::REQUEST_TIMEOUT);
+            }
+            cause = current.source();
+        }
+        Problem::malformed("the body broke off; send it again")
+    })
 }
 
 fn check_content_type(request: &Request) -> Result<(), Problem> {

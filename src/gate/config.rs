@@ -174,6 +174,12 @@ impl GateConfig {
                 "must be plain ASCII text without quotes and backslashes".to_owned(),
             ));
         }
+        if self.limits.body_seconds.is_some() {
+            return Err(invalid(
+                "limits.body_seconds",
+                "can't be set here: the gate streams bodies, for as long as they take".to_owned(),
+            ));
+        }
         let limits = self
             .limits
             .checked()

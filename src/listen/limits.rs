@@ -13,8 +13,12 @@ pub struct Limits {
     pub connections: usize,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
-    /// How long an HTTP/1.1 connection may wait for a request's head: idle, or in the middle of it.
+    /// How long a connection may wait for a request's head: idle, or in the middle of it. One with HTTP/2 may take up to
+    /// twice as long; the gate's are pinged instead.
     pub head_timeout: Duration,
+    /// How long the body of a request may take to come, from the end of its head. The gate streams bodies and has no such
+    /// limit.
+    pub body_timeout: Duration,
     /// The most octets of a request's head.
     pub head_octets: u32,
     /// The most concurrent streams of an HTTP/2 connection.
@@ -65,6 +69,7 @@ impl Default for Limits {
             connections: 20_000,
             handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(30),
             head_octets: 32 * 1024,
             http2_streams: 128,
             http2_pending_resets: 20,
@@ -84,8 +89,10 @@ pub struct LimitsConfig {
     pub connections: usize,
     /// Seconds that a TLS handshake may take.
     pub handshake_seconds: u64,
-    /// Seconds that an HTTP/1.1 connection may wait for a request's head.
+    /// Seconds that a connection may wait for a request's head.
     pub head_seconds: u64,
+    /// Seconds that a request's body may take to come; not for the gate, which streams bodies.
+    pub body_seconds: Option<u64>,
     /// The most octets of a request's head.
     pub head_octets: u32,
     /// The most concurrent streams of an HTTP/2 connection.
@@ -112,6 +119,10 @@ impl LimitsConfig {
             connections: between("connections", self.connections, 1, 10_000_000)?,
             handshake_timeout: seconds("handshake_seconds", self.handshake_seconds, 1, 300)?,
             head_timeout: seconds("head_seconds", self.head_seconds, 1, 86_400)?,
+            body_timeout: match self.body_seconds {
+                Some(value) => seconds("body_seconds", value, 1, 3600)?,
+                None => Limits::default().body_timeout,
+            },
             head_octets: between("head_octets", self.head_octets, 1024, 1024 * 1024)?,
             http2_streams: between("http2_streams", self.http2_streams, 1, 10_000)?,
             http2_pending_resets: between(
@@ -140,6 +151,7 @@ impl Default for LimitsConfig {
             connections: limits.connections,
             handshake_seconds: limits.handshake_timeout.as_secs(),
             head_seconds: limits.head_timeout.as_secs(),
+            body_seconds: None,
             head_octets: limits.head_octets,
             http2_streams: limits.http2_streams,
             http2_pending_resets: limits.http2_pending_resets,

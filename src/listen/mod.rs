@@ -3,6 +3,7 @@
 //! Every connection that leaves this room has been accepted within a time limit, and every request carries the time at
 //! which it arrived ([`ArrivedAt`]) and who is at the other end ([`Peer`] or [`UnixPeer`]).
 
+pub mod body;
 pub mod client_certificate;
 mod connection;
 pub mod limits;
@@ -14,6 +15,7 @@ pub mod socket;
 pub mod tls;
 pub mod unix;
 
+pub use body::{BodyError, RequestBody};
 pub use client_certificate::{ClientCertificateVerifier, Presence, VerifiedPaths};
 pub use limits::{Limits, LimitsConfig};
 pub use peer::{ArrivedAt, Peer, UnixPeer};

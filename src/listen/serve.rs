@@ -10,7 +10,6 @@ use std::{
 
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -22,7 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
 use super::{
-    Limits, Peer, TlsSettings, UnixPeer, UnixSocket, connection::serve_connection,
+    Limits, Peer, RequestBody, TlsSettings, UnixPeer, UnixSocket, connection::serve_connection,
     tls::ApplicationProtocol,
 };
 use crate::domain::Clock;
@@ -41,7 +40,7 @@ pub struct Serving {
 /// A service that can stand behind a listener: an `axum::Router` is one.
 pub trait HttpService:
     Service<
-        Request<Incoming>,
+        Request<RequestBody>,
         Response = Response<Self::ResponseBody>,
         Future: Send + 'static,
         Error: Into<Box<dyn Error + Send + Sync>>,
@@ -50,15 +49,18 @@ pub trait HttpService:
     + 'static
 {
     /// What its answers carry.
-    type ResponseBody: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
+    type ResponseBody: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>>
+        + Unpin
+        + Send
+        + 'static;
 }
 
 impl<S, B> HttpService for S
 where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
-    B: Body + Send + 'static,
+    B: Body + Unpin + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {

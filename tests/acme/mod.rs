@@ -17,5 +17,6 @@ mod profile;
 mod rate_limits;
 mod requests;
 mod server;
+mod slow_senders;
 mod trust_bundle;
 mod web_server;
