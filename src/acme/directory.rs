@@ -18,6 +18,7 @@ pub struct Directory {
     new_authz: String,
     revoke_cert: String,
     key_change: String,
+    renewal_info: String,
     meta: Meta,
 }
 
@@ -60,6 +61,7 @@ fn directory(state: &AcmeState) -> Directory {
         new_authz: state.urls.new_authorization(),
         revoke_cert: state.urls.revoke_certificate(),
         key_change: state.urls.key_change(),
+        renewal_info: state.urls.renewal_info(),
         meta: Meta {
             terms_of_service: state
                 .settings

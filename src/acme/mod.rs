@@ -1,7 +1,7 @@
 //! RFC 8555 on the wire: it reads and checks signed requests, asks `authority`, and writes the answers. It decides nothing.
 //!
 //! ```text
-//! routes -> signed_request (jws, jwk, nonce, urls) -> directory, account, order, authorization, challenge, certificate, trust_bundle
+//! routes -> signed_request (jws, jwk, nonce, urls) -> directory, account, order, authorization, challenge, certificate, trust_bundle, renewal_info
 //!                                                       |                                     `-> http01
 //!                                                       `-> authority
 //! ```
@@ -28,6 +28,7 @@ pub mod nonce;
 pub mod order;
 pub mod problem;
 mod refusal;
+pub mod renewal_info;
 pub mod resource_path;
 pub mod routes;
 pub mod signature_algorithm;

@@ -28,6 +28,7 @@ use crate::{
     domain::{
         Timestamp,
         account::Account,
+        certificate_id::{CertificateId, InvalidCertificateId},
         id::OrderId,
         order::{Order, OrderFailure, OrderState, WantedValidity},
         profile::ProfileName,
@@ -43,6 +44,7 @@ struct NewOrderRequest {
     profile: Option<String>,
     not_before: Option<String>,
     not_after: Option<String>,
+    replaces: Option<String>,
 }
 
 /// The query of an orders list's further pages.
@@ -71,6 +73,8 @@ struct OrderObject {
     not_after: Option<Timestamp>,
     authorizations: Vec<String>,
     finalize: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,10 +109,18 @@ pub async fn create(
         .new_order(NewOrder {
             profile,
             validity,
+            replaces: wanted.replaces.as_deref().map(read_replaces).transpose()?,
             ..NewOrder::of(&account.id, identifiers)
         })
         .await?;
     Ok(answer(&state, StatusCode::CREATED, &order))
+}
+
+/// The certificate that an order is to replace (RFC 9773 section 5).
+fn read_replaces(text: &str) -> Result<CertificateId, Problem> {
+    text.parse().map_err(|error: InvalidCertificateId| {
+        Problem::malformed(format!("\"replaces\" can't be read: {error}"))
+    })
 }
 
 /// An order's URL.
@@ -293,6 +305,7 @@ fn answer(state: &AcmeState, status: StatusCode, order: &Order) -> Response {
             .map(|authorization| state.urls.authorization(authorization))
             .collect(),
         finalize: state.urls.finalize(&order.id),
+        replaces: order.replaces.as_ref().map(ToString::to_string),
         certificate,
         error,
     };

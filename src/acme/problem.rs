@@ -74,6 +74,8 @@ macro_rules! problem_types {
 problem_types! {
     /// The account does not exist.
     AccountDoesNotExist = "accountDoesNotExist", BAD_REQUEST;
+    /// Another order replaces the certificate already (RFC 9773 section 7.4).
+    AlreadyReplaced = "alreadyReplaced", CONFLICT;
     /// The certificate is revoked already.
     AlreadyRevoked = "alreadyRevoked", BAD_REQUEST;
     /// A device's statement is not acceptable (draft-ietf-acme-device-attest).

@@ -56,6 +56,9 @@ impl From<AuthorityError> for Problem {
                 Self::new(ProblemType::OrderNotReady, error.to_string())
             }
             AuthorityError::WrongState(error) => Self::malformed(error.to_string()),
+            AuthorityError::AlreadyReplaced(_) => {
+                Self::new(ProblemType::AlreadyReplaced, error.to_string())
+            }
             AuthorityError::AlreadyRevoked => Self::new(
                 ProblemType::AlreadyRevoked,
                 "the certificate is revoked already; there is nothing left to do",

@@ -18,6 +18,7 @@ use super::{
     nonce::{self, REPLAY_NONCE},
     order,
     problem::Problem,
+    renewal_info,
     state::{AcmeServer, AcmeState},
     trust_bundle,
 };
@@ -67,6 +68,7 @@ fn directory_router(state: Arc<AcmeState>) -> Router {
         )
         .route(&path("revoke-cert"), post(certificate::revoke))
         .route(&path("key-change"), post(key_change::change))
+        .route(&path("renewal-info/{certificate}"), get(renewal_info::read))
         .route(&path("trust-bundle"), post(trust_bundle::read))
         .route(&path("{*rest}"), any(no_such_resource))
         .method_not_allowed_fallback(method_not_allowed)
@@ -85,7 +87,7 @@ async fn no_such_resource() -> Problem {
     Problem::not_found("resource")
 }
 
-/// RFC 8555 section 6.3: only the directory and newNonce are read with GET.
+/// RFC 8555 section 6.3: only the directory and newNonce are read with GET, and renewal information (RFC 9773 section 4.1).
 async fn method_not_allowed(method: Method) -> Problem {
     Problem::malformed(format!(
         "{method} does not work here; resources are read with POST-as-GET, a signed POST with an empty payload (RFC 8555 section 6.3)"

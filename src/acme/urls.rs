@@ -93,6 +93,12 @@ impl Urls {
         self.url("revoke-cert")
     }
 
+    /// Renewal information (RFC 9773 section 3); a slash and the certificate's identifier follow.
+    #[must_use]
+    pub fn renewal_info(&self) -> String {
+        self.url("renewal-info")
+    }
+
     /// The trust bundle.
     #[must_use]
     pub fn trust_bundle(&self) -> String {

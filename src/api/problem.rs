@@ -65,6 +65,7 @@ impl From<AuthorityError> for Problem {
             AuthorityError::Conflict(_)
             | AuthorityError::NotReady(_)
             | AuthorityError::WrongState(_)
+            | AuthorityError::AlreadyReplaced(_)
             | AuthorityError::AlreadyRevoked
             | AuthorityError::KeyOffline(_)
             | AuthorityError::NoIssuer(_) => StatusCode::CONFLICT,

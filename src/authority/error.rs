@@ -8,6 +8,7 @@ use crate::{
     domain::{
         authorization::WrongState,
         enrolment::EnrolmentEnded,
+        id::OrderId,
         issuer::WrongIssuerState,
         order::{NamesDiffer, NotReady},
         rate_limit::LimitReached,
@@ -65,6 +66,11 @@ pub enum AuthorityError {
     /// The certificate is revoked already.
     #[error("the certificate is revoked already")]
     AlreadyRevoked,
+    /// Another order replaces the certificate, or has replaced it (RFC 9773 section 5).
+    #[error(
+        "the certificate is being replaced, or was, by the order {0}; go on with that one, or leave \"replaces\" out"
+    )]
+    AlreadyReplaced(OrderId),
     /// The key that must sign is not here.
     #[error(
         "the key of {0} is offline: it is kept elsewhere; sign with it where it is (portcullis ca sign, portcullis ca root crl {0})"
@@ -137,6 +143,7 @@ impl From<StoreError> for AuthorityError {
             StoreError::WrongState(error) => Self::WrongState(error),
             StoreError::EnrolmentEnded(error) => error.into(),
             StoreError::NotRedeemable(error) => Self::Unauthorized(error.to_string()),
+            StoreError::AlreadyReplaced { order } => Self::AlreadyReplaced(order),
             StoreError::KeyBlocked => Self::KeyBlocked,
             error @ (StoreError::Damaged(_) | StoreError::Unavailable(_)) => {
                 tracing::error!(%error, "the store failed");

@@ -16,6 +16,7 @@ use crate::{
         directory::{Directories, Directory, DirectoryName},
         event::TrustEvent,
         id::RandomBits,
+        incident::Incident,
         policy::PolicyContext,
         principal::TrustDomain,
     },
@@ -35,6 +36,7 @@ pub mod doctor;
 mod error;
 mod founding;
 mod in_progress;
+mod incident;
 mod invitation;
 mod issue;
 mod issuer;
@@ -47,6 +49,7 @@ mod profile;
 mod prune;
 mod rate_limit;
 mod reconcile;
+mod renewal;
 mod revoke;
 mod secrets;
 pub mod standing;
@@ -60,6 +63,7 @@ pub use doctor::{Check, DoctorSettings, Finding, Report, Severity, Watch};
 pub use error::{AuthorityError, CsrFault, RejectedIdentifier};
 pub use founding::{Founding, found};
 pub use in_progress::InProgress;
+pub use incident::OpenIncident;
 pub use invitation::{Invite, Invited};
 pub use issue::{Chains, OwnCertificate};
 pub use issuer::{Issuer, IssuerSet, KeyHome, TrustBundle, issuer_certificate_url, list_url};
@@ -118,6 +122,9 @@ struct Inner {
     issuers: ArcSwap<IssuerSet>,
     /// The lists as they are served.
     lists: ArcSwap<Vec<CurrentList>>,
+    /// The incidents that are open, and whoever changes them: one after the other.
+    incidents: ArcSwap<Vec<Incident>>,
+    incident_changes: tokio::sync::Mutex<()>,
     /// What signs OCSP answers.
     responders: ocsp::Responders,
     /// The validity of this process's own certificate.
@@ -152,6 +159,8 @@ impl Authority {
                 finalizing: InProgress::default(),
                 issuers: ArcSwap::default(),
                 lists: ArcSwap::default(),
+                incidents: ArcSwap::default(),
+                incident_changes: tokio::sync::Mutex::new(()),
                 responders: ocsp::Responders::default(),
                 own_certificate: parking_lot::Mutex::default(),
                 mark_kept: parking_lot::Mutex::default(),
@@ -166,6 +175,7 @@ impl Authority {
         authority.load_issuers().await?;
         authority.load_standing(first_policy).await?;
         authority.load_lists().await?;
+        authority.load_incidents().await?;
         Ok(authority)
     }
 

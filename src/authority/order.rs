@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use portcullis_ca::{csr::CertificateRequest, serial::Serial};
+use portcullis_ca::csr::CertificateRequest;
 use serde_json::json;
 
 use super::{
@@ -18,6 +18,7 @@ use crate::{
         account::Account,
         audit::Actor,
         authorization::{Authorization, AuthorizationState},
+        certificate_id::CertificateId,
         challenge::{Challenge, ChallengeState},
         directory::Directory,
         enrolment::Enrolment,
@@ -45,7 +46,7 @@ pub struct NewOrder {
     /// By which profile; nothing: that of the account's enrolment, else `server`.
     pub profile: Option<ProfileName>,
     /// The certificate that it is to replace (RFC 9773 section 5).
-    pub replaces: Option<Serial>,
+    pub replaces: Option<CertificateId>,
     /// The validity that is wanted; nothing: the profile's.
     pub validity: WantedValidity,
 }
@@ -92,7 +93,8 @@ impl Authority {
     ///
     /// # Errors
     /// `RejectedIdentifier`, or `RejectedIdentifiers`, for what the account may not order at all, `InvalidProfile`,
-    /// `Unauthorized` when its enrolment has ended, `Invalid` for a validity that the profile does not allow.
+    /// `Unauthorized` when its enrolment has ended, `Invalid` for a validity that the profile does not allow; for one that
+    /// replaces a certificate also those of `check_replaces`, and `AlreadyReplaced`.
     pub async fn new_order(&self, new: NewOrder) -> Result<Order, AuthorityError> {
         let mut attempt = 1;
         loop {
@@ -127,7 +129,11 @@ impl Authority {
                 identifiers.len()
             )));
         }
-        let is_due = self.is_due_renewal(replaces).await?;
+        if let Some(replaced) = &replaces {
+            self.check_replaces(&account, &identifiers, replaced)
+                .await?;
+        }
+        let is_due = self.is_due_renewal(replaces.as_ref()).await?;
         self.admit_order(
             directory,
             &account,
@@ -204,7 +210,11 @@ impl Authority {
             &Actor::Account(account.id.to_string()),
             "order.place",
             &order.id,
-            json!({ "identifiers": names, "profile": order.profile }),
+            json!({
+                "identifiers": names,
+                "profile": order.profile,
+                "replaces": order.replaces.as_ref().map(|id| id.serial().to_string()),
+            }),
         );
         self.store()
             .place_order(order.clone(), authorizations, audit)
@@ -269,7 +279,7 @@ impl Authority {
         let leaf = self
             .leaf_of(directory, &order, &account, enrolment.as_ref(), request)
             .await?;
-        let is_due = self.is_due_renewal(order.replaces).await?;
+        let is_due = self.is_due_renewal(order.replaces.as_ref()).await?;
         let counted = self.count_certificate(directory, &order, enrolment.as_ref(), is_due)?;
         let record = self.issue(leaf).await?;
         let audit = self.audit(

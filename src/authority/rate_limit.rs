@@ -13,13 +13,13 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use portcullis_ca::serial::Serial;
 
 use super::{Authority, AuthorityError};
 use crate::domain::{
     Timestamp,
     account::Account,
     authorization::{Authorization, AuthorizationState},
+    certificate_id::CertificateId,
     directory::{Directory, DirectoryName},
     enrolment::Enrolment,
     id::{AccountId, AuthorizationId},
@@ -269,21 +269,22 @@ impl Authority {
         Ok(())
     }
 
-    /// Whether an order replaces a certificate that is due: revoked, or past half of its life. Its order and its
-    /// certificate count for nothing (RFC 9773 section 5), and a certificate that was just issued is not due, so nobody
-    /// gets one after the other.
+    /// Whether an order replaces a certificate that is due: in its renewal window or after it (so also when it is revoked,
+    /// or an incident reaches it), or past half of its life. Its order and its certificate count for nothing (RFC 9773
+    /// section 5), and a certificate that was just issued is not due, so nobody gets one after the other.
     pub(super) async fn is_due_renewal(
         &self,
-        replaces: Option<Serial>,
+        replaces: Option<&CertificateId>,
     ) -> Result<bool, AuthorityError> {
-        let Some(serial) = replaces else {
+        let Some(id) = replaces else {
             return Ok(false);
         };
-        let Some(replaced) = self.store().certificate(serial).await? else {
+        let Some(replaced) = self.certificate(&id.serial()).await? else {
             return Ok(false);
         };
         let life = replaced.not_after.since(replaced.not_before);
-        Ok(replaced.revocation.is_some() || self.now() >= replaced.not_before + life / 2)
+        let now = self.now();
+        Ok(now >= replaced.not_before + life / 2 || now >= self.renewal_of(&replaced).window.start)
     }
 
     /// Counts the certificate of an order before it is made; it is taken back unless it is made.

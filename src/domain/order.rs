@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Timestamp,
     authorization::{Authorization, AuthorizationState},
+    certificate_id::CertificateId,
     challenge::{ChallengeState, ValidationFailure, ValidationFailureKind},
     directory::DirectoryName,
     id::{AccountId, AuthorizationId, OrderId},
@@ -42,7 +43,7 @@ pub struct Order {
     pub profile: ProfileName,
     /// The certificate that it is to replace (RFC 9773 section 5).
     #[serde(default, with = "as_text::option")]
-    pub replaces: Option<Serial>,
+    pub replaces: Option<CertificateId>,
     /// What is to be certified, sorted, each once.
     pub identifiers: Vec<Identifier>,
     /// One authorization for each identifier, in the same order.

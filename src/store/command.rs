@@ -17,6 +17,7 @@ use crate::domain::{
     challenge::{ChallengeKind, ValidationFailure},
     enrolment::Enrolment,
     id::{AccountId, AuthorizationId, OrderId},
+    incident::Incident,
     invitation::Invitation,
     issuer::IssuerRecord,
     order::Order,
@@ -57,7 +58,8 @@ pub trait Commands: Send + Sync {
     ) -> Answer<'_, ()>;
 
     /// Records an order and the authorizations that were made for it. Those that it has from before must be its account's
-    /// and valid, else it is refused with `WrongState`.
+    /// and valid, else it is refused with `WrongState`. The certificate that it replaces is marked; refused
+    /// with `AlreadyReplaced` unless the order that marked it before is invalid.
     fn place_order(
         &self,
         order: Order,
@@ -139,6 +141,13 @@ pub trait Commands: Send + Sync {
     /// Records issuers, new or changed, and the CA certificates that go with it, if every changed one is still in the
     /// state that is expected. Refused with `Conflict`. The answer is the event's number.
     fn change_issuers(&self, change: ChangeIssuers, audit: AuditDraft) -> Answer<'_, u64>;
+
+    /// Records an incident under the next number, which the answer has.
+    fn open_incident(&self, incident: Incident, audit: AuditDraft) -> Answer<'_, Incident>;
+
+    /// Closes an incident. Refused with `NotFound` and, when it is closed already, `Conflict`.
+    fn close_incident(&self, number: u64, at: Timestamp, audit: AuditDraft)
+    -> Answer<'_, Incident>;
 
     /// Remembers who has fetched which trust bundle. It changes nobody's standing, so it is not in the audit trail.
     fn record_bundle_holder(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    authorization::WrongState, enrolment::EnrolmentEnded, invitation::NotRedeemable,
+    authorization::WrongState, enrolment::EnrolmentEnded, id::OrderId, invitation::NotRedeemable,
     order::NotReady,
 };
 
@@ -28,6 +28,12 @@ pub enum StoreError {
     /// The invitation can't be redeemed.
     #[error(transparent)]
     NotRedeemable(#[from] NotRedeemable),
+    /// Another order replaces the certificate, or has replaced it (RFC 9773 section 5).
+    #[error("the certificate is replaced by the order {order} already")]
+    AlreadyReplaced {
+        /// Which order.
+        order: OrderId,
+    },
     /// The key was revoked as compromised and is refused for ever.
     #[error("the key was revoked as compromised and is refused for ever; make a new one")]
     KeyBlocked,

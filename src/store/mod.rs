@@ -10,6 +10,7 @@ mod error;
 mod inventory;
 mod look_up;
 mod reconcile;
+mod renewal;
 mod revocation;
 pub mod sqlite;
 
@@ -24,6 +25,7 @@ pub use look_up::{
     Certificates, Enrolments, Health, Invitations, Issuers, Lists, OrderPlace, Orders, OrdersPage,
     Policies, PolicyRevision, Revocations, Standings, StoreHealth, TrailHealth,
 };
+pub use renewal::{Reached, Renewals, Replacements};
 pub use revocation::{
     CertificateStatusAnswer, LeaseList, ListHead, PublishedList, Revocable, RevocationEvent,
     RevocationQuery, RevokeCertificates, RevokedCertificates, RevokedOfShard, ShardState,
@@ -51,6 +53,7 @@ pub trait Store:
     + Lists
     + Orders
     + Policies
+    + Renewals
     + Revocations
     + Standings
 {

@@ -15,6 +15,7 @@ mod nonce;
 mod order;
 mod profile;
 mod rate_limits;
+mod renewal_info;
 mod requests;
 mod server;
 mod slow_senders;

@@ -398,6 +398,7 @@ async fn the_directory_names_every_resource_and_is_read_in_both_ways() {
         "newAuthz": client.url("new-authz"),
         "keyChange": client.url("key-change"),
         "revokeCert": client.url("revoke-cert"),
+        "renewalInfo": client.url("renewal-info"),
         "meta": {
             "externalAccountRequired": false,
             "profiles": {

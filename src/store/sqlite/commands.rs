@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::{
     SqliteStore, account, api_key, audit, authorization, certificate, enrolment, failed,
-    invitation, issuer, list, order, policy, prune, reconcile, revocation, writer::Transaction,
+    invitation, issuer, list, order, policy, prune, reconcile, renewal, revocation,
+    writer::Transaction,
 };
 use crate::{
     domain::{
@@ -18,6 +19,7 @@ use crate::{
         certificate::CertificateRecord,
         challenge::{ChallengeKind, ValidationFailure},
         id::{AccountId, AuthorizationId},
+        incident::Incident,
         invitation::Invitation,
         order::Order,
         principal::Principal,
@@ -122,6 +124,7 @@ impl Commands for SqliteStore {
         audit: AuditDraft,
     ) -> Answer<'_, ()> {
         self.writer.write(move |transaction| {
+            renewal::begin_replacement(transaction, &order, audit.at)?;
             order::insert(transaction, &order)?;
             for authorization in &authorizations {
                 authorization::put(transaction, authorization)?;
@@ -206,6 +209,7 @@ impl Commands for SqliteStore {
             }
             certificate::insert(transaction, &complete.certificate)?;
             order::update(transaction, &order)?;
+            renewal::finish_replacement(transaction, &order, complete.certificate.serial)?;
             transaction.audit(&audit)?;
             Ok(order)
         })
@@ -345,6 +349,29 @@ impl Commands for SqliteStore {
                 transaction.event(change.at, "issuers.changed", &json!({ "issuers": names }))?;
             transaction.audit(&audit)?;
             Ok(number)
+        })
+    }
+
+    fn open_incident(&self, incident: Incident, audit: AuditDraft) -> Answer<'_, Incident> {
+        self.writer.write(move |transaction| {
+            let incident = renewal::open_incident(transaction, incident)?;
+            let mut audit = audit;
+            audit.subject = incident.number.to_string();
+            transaction.audit(&audit)?;
+            Ok(incident)
+        })
+    }
+
+    fn close_incident(
+        &self,
+        number: u64,
+        at: Timestamp,
+        audit: AuditDraft,
+    ) -> Answer<'_, Incident> {
+        self.writer.write(move |transaction| {
+            let incident = renewal::close_incident(transaction, number, at)?;
+            transaction.audit(&audit)?;
+            Ok(incident)
         })
     }
 

@@ -33,6 +33,7 @@ mod policy;
 mod prune;
 mod reader;
 mod reconcile;
+mod renewal;
 mod revocation;
 mod writer;
 

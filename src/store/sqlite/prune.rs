@@ -67,9 +67,11 @@ fn certificates(
         "DELETE FROM certificate_names
          WHERE name IN (SELECT value FROM json_each(?)) AND issued_at = ? AND serial = ?",
     )?;
+    let mut replacement = connection.prepare_cached("DELETE FROM replacements WHERE serial = ?")?;
     let mut certificate = connection.prepare_cached("DELETE FROM certificates WHERE serial = ?")?;
     for (serial, issued_at, written_names) in &ended {
         names.execute(params![written_names, issued_at, serial])?;
+        replacement.execute([serial])?;
         certificate.execute([serial])?;
     }
     Ok(ended.len())
