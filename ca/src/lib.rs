@@ -3,6 +3,7 @@
 //! There is no socket, no database and no clock in here. Serials and times are arguments; only key generation and
 //! signatures use the cryptographic provider's own randomness.
 
+pub mod attestation;
 pub mod certificate;
 pub mod chain;
 pub mod crl;

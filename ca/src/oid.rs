@@ -15,6 +15,34 @@ impl Oid {
         &self.0
     }
 
+    /// Reads the contents of an OBJECT IDENTIFIER: shortest form, at most 32 numbers of 63 bits (X.690 section 8.19).
+    pub(crate) fn from_der_contents(contents: &[u8]) -> Option<Self> {
+        if contents.last()? & 0x80 != 0 {
+            return None;
+        }
+        let mut arcs: Vec<u64> = Vec::new();
+        let mut arc = 0_u64;
+        let mut is_first = true;
+        for octet in contents {
+            if (is_first && *octet == 0x80) || arc >> 56 != 0 {
+                return None;
+            }
+            arc = arc << 7 | u64::from(octet & 0x7f);
+            is_first = octet & 0x80 == 0;
+            if is_first {
+                match (arcs.is_empty(), arc) {
+                    (true, 0..80) => arcs.extend([arc / 40, arc % 40]),
+                    (true, 80..) => arcs.extend([2, arc - 80]),
+                    (false, _) => arcs.push(arc),
+                }
+                arc = 0;
+            }
+        }
+        // What can't be written as text can't be compared with what is.
+        let read = Self(arcs);
+        read.to_string().parse().ok().filter(|text| *text == read)
+    }
+
     /// Its DER (X.690 section 8.19).
     #[must_use]
     pub fn to_der(&self) -> Vec<u8> {
@@ -107,7 +135,25 @@ mod tests {
                 der,
                 "{text:?}"
             );
-            assert!(read.is_none_or(|oid| oid.to_string() == text));
+            if let Some(oid) = read {
+                assert_eq!(oid.to_string(), text);
+                assert_eq!(Oid::from_der_contents(&oid.to_der()[2..]), Some(oid));
+            }
+        }
+    }
+    #[test]
+    fn contents_that_are_no_identifier_are_refused() {
+        for contents in [
+            &[][..],
+            &[0x80],
+            &[0x2a, 0x80, 0x01],
+            &[0x2a, 0x86],
+            &[
+                0x2a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
+            ],
+            &[0x2a; 40],
+        ] {
+            assert_eq!(Oid::from_der_contents(contents), None, "{contents:02x?}");
         }
     }
 }

@@ -27,15 +27,48 @@ impl<'a> Reader<'a> {
 
     /// The next element, whatever it is.
     pub(crate) fn element(&mut self) -> Option<Element<'a>> {
-        let [tag, first, rest @ ..] = self.0 else {
-            return None;
-        };
-        // Tags above 30 take more octets; nothing that is read here has one.
+        let tag = *self.0.first()?;
+        // Tags above 30 take more octets; only [`Self::explicit`] reads those.
         if tag & 0x1f == 0x1f {
             return None;
         }
+        self.after_tag(tag, 1)
+    }
+
+    /// The next element, which must be context-specific and constructed: its tag's number, and what is in it. Numbers above
+    /// 30 are read too, up to three octets of them (X.690 section 8.1.2.4).
+    pub(crate) fn explicit(&mut self) -> Option<(u32, Self)> {
+        let [first, rest @ ..] = self.0 else {
+            return None;
+        };
+        if first & 0xe0 != 0xa0 {
+            return None;
+        }
+        let short = first & 0x1f;
+        if short != 0x1f {
+            let element = self.after_tag(*first, 1)?;
+            return Some((u32::from(short), Self(element.contents)));
+        }
+        let more = rest.iter().take(3).take_while(|octet| **octet & 0x80 != 0);
+        let octets = rest.get(..more.count() + 1)?;
+        let number = octets
+            .iter()
+            .fold(0_u32, |number, octet| number << 7 | u32::from(octet & 0x7f));
+        // The shortest form, and its last octet among those that were looked at.
+        if number < 0x1f || octets[0] == 0x80 || octets.last()? & 0x80 != 0 {
+            return None;
+        }
+        let element = self.after_tag(*first, 1 + octets.len())?;
+        Some((number, Self(element.contents)))
+    }
+
+    /// The next element, whose tag takes so many octets.
+    fn after_tag(&mut self, tag: u8, tag_octets: usize) -> Option<Element<'a>> {
+        let [first, rest @ ..] = self.0.get(tag_octets..)? else {
+            return None;
+        };
         let (length, header) = match first {
-            0..0x80 => (usize::from(*first), 2),
+            0..0x80 => (usize::from(*first), 1),
             0x81..=0x84 => {
                 let count = usize::from(first & 0x7f);
                 let octets = rest.get(..count)?;
@@ -46,13 +79,14 @@ impl<'a> Reader<'a> {
                 if length < 0x80 || octets[0] == 0 {
                     return None;
                 }
-                (length, 2 + count)
+                (length, 1 + count)
             }
             0x80 | 0x85.. => return None,
         };
+        let header = tag_octets + header;
         let end = header + length;
         let element = Element {
-            tag: *tag,
+            tag,
             contents: self.0.get(header..end)?,
             encoded: self.0.get(..end)?,
         };
@@ -110,6 +144,31 @@ mod tests {
             assert_eq!(
                 read.map(|element| element.contents.len()),
                 contents,
+                "{octets:02x?}"
+            );
+        }
+    }
+    #[test]
+    fn an_explicit_tag_is_read_in_its_shortest_form_only() {
+        for (octets, read) in [
+            (&[0xa1, 2, 5, 0][..], Some((1, 2))),
+            (&[0xbf, 0x85, 0x3e, 3, 2, 1, 0], Some((702, 3))),
+            (&[0xbf, 0x1f, 0], Some((31, 0))),
+            // As a short tag; with a leading zero; unfinished; too long; not constructed; universal.
+            (&[0xbf, 0x1e, 0], None),
+            (&[0xbf, 0x80, 0x1f, 0], None),
+            (&[0xbf, 0x85], None),
+            (&[0xbf], None),
+            (&[0xbf, 0x81, 0x81, 0x81, 0x81, 0x01, 0], None),
+            (&[0x9f, 0x85, 0x3e, 0], None),
+            (&[0x30, 0], None),
+            (&[0xbf, 0x85, 0x3e, 3, 2, 1], None),
+            (&[], None),
+        ] {
+            let explicit = Reader::new(octets).explicit();
+            assert_eq!(
+                explicit.map(|(number, inner)| (number, inner.0.len())),
+                read,
                 "{octets:02x?}"
             );
         }

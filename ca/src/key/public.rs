@@ -153,6 +153,59 @@ impl PublicKey {
         Self::from_subject_public_key_info(&der::encode(tag::SEQUENCE, &[&IDENTIFIER, &bits]))
     }
 
+    /// An EC key of its point's coordinates, big-endian, shorter ones with zeros put before them.
+    ///
+    /// # Errors
+    /// [`KeyError::NotAllowed`] when the algorithm is none on a curve, [`KeyError::Malformed`] for coordinates that are too
+    /// long.
+    pub fn from_point(algorithm: KeyAlgorithm, x: &[u8], y: &[u8]) -> Result<Self, KeyError> {
+        // id-ecPublicKey and the curve (RFC 5480 section 2.1.1).
+        const P256: &[u8] = &[
+            0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+            0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
+        ];
+        const P384: &[u8] = &[
+            0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b,
+            0x81, 0x04, 0x00, 0x22,
+        ];
+        let (identifier, octets): (&[u8], usize) = match algorithm {
+            KeyAlgorithm::P256 => (P256, 32),
+            KeyAlgorithm::P384 => (P384, 48),
+            KeyAlgorithm::Ed25519
+            | KeyAlgorithm::Rsa2048
+            | KeyAlgorithm::Rsa3072
+            | KeyAlgorithm::Rsa4096
+            | KeyAlgorithm::MlDsa44
+            | KeyAlgorithm::MlDsa65
+            | KeyAlgorithm::MlDsa87 => {
+                return Err(KeyError::NotAllowed("a point of a key that is none"));
+            }
+        };
+        let zeros = [0; 48];
+        let zeros_before = |coordinate: &[u8]| {
+            octets
+                .checked_sub(coordinate.len())
+                .map(|count| &zeros[..count])
+                .filter(|_| !coordinate.is_empty())
+                .ok_or(KeyError::Malformed("a coordinate has the wrong length"))
+        };
+        let bits = der::encode(
+            tag::BIT_STRING,
+            &[&[0, 4], zeros_before(x)?, x, zeros_before(y)?, y],
+        );
+        Self::from_subject_public_key_info(&der::encode(tag::SEQUENCE, &[identifier, &bits]))
+    }
+
+    /// An Ed25519 key of its 32 octets (RFC 8410 section 4).
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`] for another length.
+    pub fn from_ed25519(key: &[u8]) -> Result<Self, KeyError> {
+        const IDENTIFIER: [u8; 7] = [0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
+        let bits = der::encode(tag::BIT_STRING, &[&[0], key]);
+        Self::from_subject_public_key_info(&der::encode(tag::SEQUENCE, &[&IDENTIFIER, &bits]))
+    }
+
     /// The RSA modulus and exponent, big-endian without leading zeros; nothing for a key of another kind.
     #[must_use]
     pub fn rsa(&self) -> Option<(&[u8], &[u8])> {
