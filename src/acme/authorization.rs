@@ -12,16 +12,20 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     account::check_owner,
-    challenge::{self, ChallengeObject},
+    challenge::ChallengeObject,
     identifier::WireIdentifier,
     problem::Problem,
     resource_path::ResourcePath,
     signed_request::{ByAccount, SignedRequest},
     state::AcmeState,
     terms,
+    validation::task,
 };
 use crate::domain::{
-    Timestamp, account::Account, authorization::Authorization, challenge::ChallengeState,
+    Timestamp,
+    account::Account,
+    authorization::{Authorization, AuthorizationState},
+    challenge::{Challenge, ChallengeState},
     id::AuthorizationId,
 };
 
@@ -95,7 +99,7 @@ pub async fn update(
             .deactivate_authorization(&authorization.id)
             .await?;
     }
-    challenge::resume(&state, &account, &authorization);
+    task::resume(&state, &account, &authorization);
     Ok(answer(&state, &authorization))
 }
 
@@ -132,18 +136,26 @@ fn answer(state: &AcmeState, authorization: &Authorization) -> Response {
         challenges: authorization
             .challenges
             .iter()
-            .map(|challenge| ChallengeObject::of(&state.urls, authorization, challenge))
+            .filter(|challenge| is_shown(authorization, challenge))
+            .map(|challenge| ChallengeObject::of(state, authorization, challenge))
             .collect(),
     };
     let mut response = Json(object).into_response();
-    let processing = |state: &ChallengeState| matches!(state, ChallengeState::Processing);
-    if authorization
-        .challenges
-        .iter()
-        .any(|challenge| processing(&challenge.state))
-    {
-        let seconds = HeaderValue::from(state.validations.retry_after().as_secs());
+    let (id, now) = (&authorization.id, state.clock.now());
+    if let Some(wait) = state.validations.retry_after(std::slice::from_ref(id), now) {
+        let seconds = HeaderValue::from(wait.as_secs());
         response.headers_mut().insert(header::RETRY_AFTER, seconds);
     }
     response
+}
+
+/// RFC 8555 section 7.1.4: of a valid authorization the challenge that was validated, of an invalid one that which failed.
+fn is_shown(authorization: &Authorization, challenge: &Challenge) -> bool {
+    match authorization.state {
+        AuthorizationState::Valid { .. } => {
+            matches!(challenge.state, ChallengeState::Valid { .. })
+        }
+        AuthorizationState::Invalid => matches!(challenge.state, ChallengeState::Invalid { .. }),
+        AuthorizationState::Pending | AuthorizationState::Deactivated => true,
+    }
 }

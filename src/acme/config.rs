@@ -1,16 +1,14 @@
 //! The ACME server's part of the configuration: as read (`AcmeConfig`), and as checked (`AcmeSettings`).
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
-use super::{http01::AllowedNetworks, limits::LimitsConfig};
+use super::{
+    limits::LimitsConfig,
+    validation::config::{ValidationConfig, ValidationSettings},
+};
 use crate::domain::{
     Directories, Directory, DirectoryName, ExternalAccount, ProfileName, challenge::ChallengeKind,
     duration::WrittenDuration,
@@ -40,8 +38,10 @@ pub struct AcmeConfig {
     pub limits: LimitsConfig,
     /// For how long after it was proved an authorization serves other orders of its account.
     pub reuse_authorizations: Option<WrittenDuration>,
-    /// `[acme.http01]`, shared.
-    pub http01: Option<Http01Config>,
+    /// `[acme.validation]`, shared.
+    pub validation: Option<ValidationConfig>,
+    /// `[acme.http01]`, as `[acme.validation]` was called; kept to say so.
+    pub http01: Option<toml::Table>,
     /// More directories, at `/acme/NAME/directory`.
     pub directories: BTreeMap<String, AcmeConfig>,
 }
@@ -63,44 +63,13 @@ const MAX_REUSE: Duration = Duration::from_secs(24 * 3600);
 /// How many orders a page of an account's list has (RFC 8555 section 7.1.2.1).
 const ORDERS_PER_PAGE: usize = 100;
 
-/// `[acme.http01]` as read.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Http01Config {
-    /// The port that files are fetched from. Other than 80 it is for tests and closed networks (RFC 8555 section 8.3).
-    pub port: u16,
-    /// The resolvers, each an address with or without port. Empty: the system's.
-    pub resolvers: Vec<String>,
-    /// Networks that may be connected to although they are internal.
-    pub allow_networks: Vec<String>,
-    /// How often a challenge is tried before it fails.
-    pub attempts: u32,
-    /// Seconds between two attempts.
-    pub retry_seconds: u64,
-    /// Seconds that an attempt may take, redirects included.
-    pub timeout_seconds: u64,
-}
-
-impl Default for Http01Config {
-    fn default() -> Self {
-        Self {
-            port: 80,
-            resolvers: Vec::new(),
-            allow_networks: Vec::new(),
-            attempts: 3,
-            retry_seconds: 2,
-            timeout_seconds: 10,
-        }
-    }
-}
-
 /// `[acme]` as checked.
 #[derive(Clone, Debug)]
 pub struct AcmeSettings {
     /// The directories, the default one first.
     pub directories: Vec<DirectorySettings>,
-    /// How http-01 is validated.
-    pub http01: Http01Settings,
+    /// How challenges are validated, in all of them.
+    pub validation: ValidationSettings,
     /// How many orders a page of an account's list has.
     pub orders_per_page: usize,
 }
@@ -130,28 +99,11 @@ impl AcmeSettings {
     }
 }
 
-/// `[acme.http01]` as checked.
-#[derive(Clone, Debug)]
-pub struct Http01Settings {
-    /// The port that files are fetched from.
-    pub port: u16,
-    /// The resolvers; empty: the system's.
-    pub resolvers: Vec<SocketAddr>,
-    /// What may be connected to.
-    pub networks: AllowedNetworks,
-    /// How often a challenge is tried before it fails; at least once.
-    pub attempts: u32,
-    /// The time between two attempts.
-    pub retry: Duration,
-    /// The time that an attempt may take.
-    pub timeout: Duration,
-}
-
 /// What is wrong with `[acme]`: the key, its value, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key} = {value} can't be used: {reason}")]
 pub struct AcmeConfigError {
-    /// The key, as in `acme.http01.port`.
+    /// The key, as in `acme.validation.http_port`.
     pub key: String,
     /// The value as read.
     pub value: String,
@@ -165,6 +117,13 @@ impl AcmeConfig {
     /// # Errors
     /// Names the key at fault.
     pub fn check(&self) -> Result<AcmeSettings, AcmeConfigError> {
+        if self.http01.is_some() {
+            return Err(error(
+                "acme.http01",
+                "[acme.http01]",
+                "it is [acme.validation] now, for all challenges; port is http_port there, retry_seconds = 2 is retry = \"2s\", timeout_seconds = 10 is timeout = \"10s\", and the other keys have their names",
+            ));
+        }
         let mut directories = vec![self.check_directory(DirectoryName::default(), "acme")?];
         for (name, config) in &self.directories {
             let key = format!("acme.directories.{name}");
@@ -177,7 +136,10 @@ impl AcmeConfig {
                     "the default directory is configured in [acme] itself".to_owned(),
                 ));
             }
-            if config.http01.is_some() || !config.directories.is_empty() {
+            if config.validation.is_some()
+                || config.http01.is_some()
+                || !config.directories.is_empty()
+            {
                 return Err(fault(
                     "validation, and the list of directories, are the same for all of them: write them below [acme]"
                         .to_owned(),
@@ -187,7 +149,7 @@ impl AcmeConfig {
         }
         Ok(AcmeSettings {
             directories,
-            http01: self.http01.clone().unwrap_or_default().check()?,
+            validation: self.validation.clone().unwrap_or_default().check()?,
             orders_per_page: ORDERS_PER_PAGE,
         })
     }
@@ -268,68 +230,17 @@ fn challenge(key: &str, name: &str) -> Result<ChallengeKind, AcmeConfigError> {
     })
 }
 
-impl Http01Config {
-    fn check(&self) -> Result<Http01Settings, AcmeConfigError> {
-        if self.port == 0 {
-            return Err(error(
-                "acme.http01.port",
-                "0",
-                "a port is 1 to 65535; 80 is the standard's",
-            ));
-        }
-        Ok(Http01Settings {
-            port: self.port,
-            resolvers: self
-                .resolvers
-                .iter()
-                .map(|text| resolver(text))
-                .collect::<Result<_, _>>()?,
-            networks: AllowedNetworks::new(
-                self.allow_networks
-                    .iter()
-                    .map(|text| network(text))
-                    .collect::<Result<_, _>>()?,
-            ),
-            attempts: u32::try_from(between(
-                "acme.http01.attempts",
-                self.attempts.into(),
-                1,
-                10,
-            )?)
-            .expect("it is at most ten"),
-            retry: Duration::from_secs(between(
-                "acme.http01.retry_seconds",
-                self.retry_seconds,
-                0,
-                60,
-            )?),
-            timeout: Duration::from_secs(between(
-                "acme.http01.timeout_seconds",
-                self.timeout_seconds,
-                1,
-                60,
-            )?),
-        })
-    }
-}
-
-fn error(key: &str, value: impl Into<String>, reason: impl Into<String>) -> AcmeConfigError {
+/// A fault of `key`.
+pub(super) fn error(
+    key: &str,
+    value: impl Into<String>,
+    reason: impl Into<String>,
+) -> AcmeConfigError {
     AcmeConfigError {
         key: key.to_owned(),
         value: value.into(),
         reason: reason.into(),
     }
-}
-
-fn between(key: &str, value: u64, least: u64, most: u64) -> Result<u64, AcmeConfigError> {
-    if (least..=most).contains(&value) {
-        return Ok(value);
-    }
-    Err(error(
-        key,
-        value.to_string(),
-        format!("it must be {least} to {most}"),
-    ))
 }
 
 fn page(key: &str, text: Option<&str>) -> Result<Option<Url>, AcmeConfigError> {
@@ -344,85 +255,10 @@ fn page(key: &str, text: Option<&str>) -> Result<Option<Url>, AcmeConfigError> {
     }
 }
 
-fn resolver(text: &str) -> Result<SocketAddr, AcmeConfigError> {
-    text.parse::<SocketAddr>()
-        .or_else(|_| text.parse::<IpAddr>().map(|address| (address, 53).into()))
-        .map_err(|_| {
-            error(
-                "acme.http01.resolvers",
-                format!("{text:?}"),
-                "a resolver is an address with or without a port, as in \"192.0.2.53\" or \"[2001:db8::53]:5353\"",
-            )
-        })
-}
-
-fn network(text: &str) -> Result<IpNet, AcmeConfigError> {
-    text.parse::<IpNet>()
-        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|_| {
-            error(
-                "acme.http01.allow_networks",
-                format!("{text:?}"),
-                "a network is an address and a prefix length, as in \"10.1.0.0/16\"",
-            )
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::rate_limit::RateLimits;
-
-    #[test]
-    fn the_default_is_port_80_the_systems_resolver_and_public_addresses_only() {
-        let settings = AcmeConfig::default().check().unwrap();
-        assert_eq!(
-            (
-                settings.directories[0].rules.external_account,
-                settings.http01.port,
-                settings.http01.attempts
-            ),
-            (ExternalAccount::Optional, 80, 3)
-        );
-        assert!(settings.http01.resolvers.is_empty());
-        assert!(
-            settings
-                .http01
-                .networks
-                .check("127.0.0.1".parse().unwrap())
-                .is_err()
-        );
-    }
-
-    #[test]
-    fn a_whole_section_is_read() {
-        let config: AcmeConfig = toml::from_str(
-            r#"
-            external_account = "required"
-            terms_of_service = "https://ca.example/terms"
-            [http01]
-            port = 5002
-            resolvers = ["192.0.2.53", "[2001:db8::53]:5353"]
-            allow_networks = ["10.0.0.0/8", "::1"]
-            "#,
-        )
-        .unwrap();
-        let settings = config.check().unwrap();
-        assert_eq!(
-            settings.http01.resolvers,
-            [
-                "192.0.2.53:53".parse().unwrap(),
-                "[2001:db8::53]:5353".parse().unwrap()
-            ]
-        );
-        assert!(
-            settings
-                .http01
-                .networks
-                .check("::1".parse().unwrap())
-                .is_ok()
-        );
-    }
 
     #[test]
     fn each_directory_has_rules_of_its_own() {
@@ -470,15 +306,19 @@ mod tests {
     fn a_bad_value_is_refused_with_its_key() {
         for (toml, message) in [
             (
-                "http01.port = 0",
-                "acme.http01.port = 0 can't be used: a port is 1 to 65535; 80 is the standard's",
+                "http01.port = 80",
+                "acme.http01 = [acme.http01] can't be used: it is [acme.validation] now, for all challenges; port is http_port there, retry_seconds = 2 is retry = \"2s\", timeout_seconds = 10 is timeout = \"10s\", and the other keys have their names",
+            ),
+            (
+                "validation.http_port = 0",
+                "acme.validation.http_port = 0 can't be used: a port is 1 to 65535; 80 is the standard's",
             ),
             (
                 "[directories.order]",
                 "acme.directories.order = \"order\" can't be used: \"order\" is no name of a directory: a lower-case letter, then letters, digits and hyphens, at most 40, and none of the words in the default directory's own paths, such as \"order\"",
             ),
             (
-                "directories.factory.http01.port = 80",
+                "directories.factory.validation.http_port = 80",
                 "acme.directories.factory = \"factory\" can't be used: validation, and the list of directories, are the same for all of them: write them below [acme]",
             ),
             (
@@ -490,18 +330,6 @@ mod tests {
                 "acme.directories.factory.limits.ipv4_prefix = 33 can't be used: it must be 1 to 32",
             ),
             (
-                "http01.attempts = 0",
-                "acme.http01.attempts = 0 can't be used: it must be 1 to 10",
-            ),
-            (
-                r#"http01.resolvers = ["dns.example"]"#,
-                "acme.http01.resolvers = \"dns.example\" can't be used: a resolver is an address with or without a port, as in \"192.0.2.53\" or \"[2001:db8::53]:5353\"",
-            ),
-            (
-                r#"http01.allow_networks = ["10.0.0.0/33"]"#,
-                "acme.http01.allow_networks = \"10.0.0.0/33\" can't be used: a network is an address and a prefix length, as in \"10.1.0.0/16\"",
-            ),
-            (
                 r#"terms_of_service = "terms""#,
                 "acme.terms_of_service = \"terms\" can't be used: it must be an address on the web, as in \"https://ca.example/terms\"",
             ),
@@ -509,6 +337,6 @@ mod tests {
             let config: AcmeConfig = toml::from_str(toml).unwrap();
             assert_eq!(config.check().unwrap_err().to_string(), message, "{toml}");
         }
-        assert!(toml::from_str::<AcmeConfig>("http01.prot = 80").is_err());
+        assert!(toml::from_str::<AcmeConfig>("validation.prot = 80").is_err());
     }
 }

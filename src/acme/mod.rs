@@ -2,12 +2,11 @@
 //!
 //! ```text
 //! routes -> signed_request (jws, jwk, nonce, urls) -> directory, account, order, authorization, challenge, certificate, trust_bundle, renewal_info
-//!                                                       |                                     `-> http01
+//!                                                       |                                     `-> validation
 //!                                                       `-> authority
 //! ```
 //!
-//! Whatever is refused becomes a `problem`. To add one more kind of challenge: its validation beside `http01`, and its
-//! row in `challenge`.
+//! Whatever is refused becomes a `problem`. To add one more kind of challenge: see `validation`.
 
 pub mod account;
 pub mod authorization;
@@ -17,7 +16,6 @@ pub mod challenge;
 pub mod config;
 pub mod directory;
 pub mod external_account_binding;
-pub mod http01;
 pub mod identifier;
 mod json;
 pub mod jwk;
@@ -37,6 +35,7 @@ pub mod state;
 mod terms;
 pub mod trust_bundle;
 pub mod urls;
+pub mod validation;
 
 pub use config::{AcmeConfig, AcmeConfigError, AcmeSettings, DirectorySettings};
 pub use limits::LimitsConfig;

@@ -309,12 +309,18 @@ fn answer(state: &AcmeState, status: StatusCode, order: &Order) -> Response {
         certificate,
         error,
     };
-    (
+    let mut response = (
         status,
         [(header::LOCATION, state.urls.order(&order.id))],
         Json(object),
     )
-        .into_response()
+        .into_response();
+    let now = state.clock.now();
+    if let Some(wait) = state.validations.retry_after(&order.authorizations, now) {
+        let seconds = HeaderValue::from(wait.as_secs());
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
 }
 
 /// Why an order can't be had: a part for each identifier, under the type that they have in common.

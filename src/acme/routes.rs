@@ -21,6 +21,7 @@ use super::{
     renewal_info,
     state::{AcmeServer, AcmeState},
     trust_bundle,
+    validation::task,
 };
 
 /// The ACME server, to be served behind TLS. All its paths begin with `/acme/`. It also takes up the validations that
@@ -35,7 +36,7 @@ pub fn router(server: AcmeServer) -> Router {
 
 /// The resources of one directory, all below its own path.
 fn directory_router(state: Arc<AcmeState>) -> Router {
-    tokio::spawn(challenge::resume_all(Arc::clone(&state)));
+    tokio::spawn(task::resume_all(Arc::clone(&state)));
     let path = |resource: &str| state.urls.path(resource);
     Router::new()
         .route(

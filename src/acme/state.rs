@@ -5,11 +5,10 @@ use std::sync::Arc;
 use url::Url;
 
 use super::{
-    challenge::Validations,
     config::{AcmeSettings, DirectorySettings},
-    http01::{Http01, Http01SetUpError},
     nonce::Nonces,
     urls::Urls,
+    validation::{ValidationSetUpError, Validations, Validator},
 };
 use crate::{authority::Authority, domain::Clock};
 
@@ -35,7 +34,7 @@ pub struct AcmeState {
 pub enum AcmeSetUpError {
     /// Validations can't be done.
     #[error(transparent)]
-    Http01(#[from] Http01SetUpError),
+    Validation(#[from] ValidationSetUpError),
     /// The system has no random bytes.
     #[error("the system gives no random bytes for the nonces' key")]
     Random,
@@ -53,12 +52,8 @@ impl AcmeServer {
         base_url: &Url,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, AcmeSetUpError> {
-        let http01 = Http01::new(&settings.http01)?;
-        let validations = Arc::new(Validations::new(
-            http01,
-            settings.http01.attempts,
-            settings.http01.retry,
-        ));
+        let validator = Validator::new(&settings.validation)?;
+        let validations = Arc::new(Validations::new(validator, &settings.validation));
         let nonces = Arc::new(Nonces::new().map_err(|_| AcmeSetUpError::Random)?);
         let orders_per_page = settings.orders_per_page.max(1);
         let directories = settings

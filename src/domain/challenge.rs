@@ -22,7 +22,7 @@ pub struct Challenge {
 }
 
 /// How control of an identifier is proved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ChallengeKind {
     /// A file under `/.well-known/acme-challenge/` (RFC 8555 section 8.3).
     #[serde(rename = "http-01")]
@@ -52,7 +52,12 @@ impl ChallengeKind {
     ];
 
     /// Those that a directory offers where nothing is configured.
-    pub const OFFERED: [Self; 1] = [Self::Http01];
+    pub const OFFERED: [Self; 4] = [
+        Self::Http01,
+        Self::Dns01,
+        Self::TlsAlpn01,
+        Self::DnsAccount01,
+    ];
 
     /// The kind of that name.
     #[must_use]

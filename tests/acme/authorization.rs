@@ -20,11 +20,7 @@ async fn a_failed_challenge_ends_the_order_and_says_why() {
     server.names.set("b.example", &["127.0.0.1"]);
     server.names.set("inside.example", &["127.0.0.2"]);
     for (name, kind, part) in [
-        (
-            "unknown.example",
-            "dns",
-            "unknown.example can't be resolved",
-        ),
+        ("unknown.example", "dns", "there is no such name (NXDOMAIN)"),
         ("b.example", "incorrectResponse", "404"),
         ("inside.example", "unauthorized", "a loopback address"),
     ] {

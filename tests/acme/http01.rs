@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use portcullis::{
-    acme::{
-        config::{AcmeConfig, Http01Config},
-        http01::{Http01, MAX_REDIRECTS},
-    },
+    acme::validation::{Attempt, Validator, config::ValidationConfig, http01::MAX_REDIRECTS},
     domain::{
-        challenge::{ValidationFailure, ValidationFailureKind},
+        challenge::{ChallengeKind, ValidationFailure, ValidationFailureKind},
+        duration::WrittenDuration,
         identifier::Identifier,
     },
 };
@@ -30,7 +28,7 @@ struct Scene {
     names: NameServer,
     outside: WebServer,
     inside: WebServer,
-    http01: Http01,
+    validator: Validator,
 }
 
 impl Scene {
@@ -46,29 +44,32 @@ impl Scene {
         for server in [&outside, &inside] {
             server.respond(TOKEN, Page::Body(KEY_AUTHORIZATION.into()));
         }
-        let config = AcmeConfig {
-            http01: Some(Http01Config {
-                port,
-                resolvers: vec![names.address.to_string()],
-                allow_networks: allow.iter().map(ToString::to_string).collect(),
-                timeout_seconds,
-                ..Http01Config::default()
-            }),
-            ..AcmeConfig::default()
+        let config = ValidationConfig {
+            http_port: port,
+            resolvers: vec![names.address.to_string()],
+            allow_networks: allow.iter().map(ToString::to_string).collect(),
+            timeout: WrittenDuration(Duration::from_secs(timeout_seconds)),
+            ..ValidationConfig::default()
         };
-        let http01 = Http01::new(&config.check().unwrap().http01).unwrap();
+        let validator = Validator::new(&config.check().unwrap()).unwrap();
         Self {
             names,
             outside,
             inside,
-            http01,
+            validator,
         }
     }
 
     async fn validate(&self, kind: &str, value: &str) -> Result<(), ValidationFailure> {
         let identifier = Identifier::parse(kind, value).unwrap();
-        self.http01
-            .validate(&identifier, TOKEN, KEY_AUTHORIZATION)
+        self.validator
+            .validate(&Attempt {
+                kind: ChallengeKind::Http01,
+                identifier: &identifier,
+                token: TOKEN,
+                key_authorization: KEY_AUTHORIZATION,
+                account_url: "https://ca.example/acme/account/1",
+            })
             .await
     }
 
@@ -96,7 +97,12 @@ async fn a_wrong_answer_fails_the_validation() {
     let scene = Scene::new().await;
     scene.names.set("a.example", &["127.0.0.1"]);
     scene
-        .expect("dns", "unknown.example", Dns, "no A or AAAA record")
+        .expect(
+            "dns",
+            "unknown.example",
+            Dns,
+            "looked for A or AAAA records of unknown.example: there is no such name (NXDOMAIN)",
+        )
         .await;
     for (page, part) in [
         (
@@ -131,7 +137,7 @@ async fn a_server_that_never_answers_holds_nothing_up() {
         "ip",
         "127.0.0.1",
         ValidationFailureKind::Connection,
-        "no answer from 127.0.0.1 within 1 seconds",
+        "http-01 of 127.0.0.1 did not end within 1 seconds",
     );
     tokio::time::timeout(Duration::from_secs(10), validation)
         .await
@@ -151,11 +157,7 @@ async fn internal_addresses_are_not_connected_to_by_default() {
             "::ffff:127.0.0.1",
             "an IPv4-mapped address",
         ),
-        (
-            "metadata.example",
-            "169.254.169.254",
-            "a link-local address",
-        ),
+        ("metadata.example", "169.254.169.254", "a metadata service"),
         ("private.example", "10.0.0.1", "a private address"),
         ("unspecified.example", "0.0.0.0", "an unspecified address"),
     ] {

@@ -223,11 +223,6 @@ async fn identifiers_that_cannot_be_had_are_refused_with_subproblems() {
     for (identifiers, expected, parts) in [
         (json!([]), (400, "malformed"), 0),
         (
-            json!([{"type": "dns", "value": "*.a.example"}]),
-            (403, "rejectedIdentifier"),
-            1,
-        ),
-        (
             json!([{"type": "email", "value": "a@b.example"}]),
             (400, "unsupportedIdentifier"),
             1,

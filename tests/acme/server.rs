@@ -15,10 +15,11 @@ use axum::{
     response::Response,
 };
 use portcullis::{
-    acme::{self, AcmeConfig, AcmeServer, AcmeSettings, config::Http01Config},
+    acme::{self, AcmeConfig, AcmeServer, AcmeSettings, validation::config::ValidationConfig},
     authority::{Authority, Invite, Profiles},
     domain::{
-        Clock, Timestamp, audit::Actor, certificate::CertificateRecord, identifier::Identifier,
+        Clock, Timestamp, audit::Actor, certificate::CertificateRecord, duration::WrittenDuration,
+        identifier::Identifier,
     },
     listen::Peer,
     store::CertificateFilter,
@@ -73,7 +74,7 @@ impl Server {
         Self::with(AcmeConfig::default()).await
     }
 
-    /// With a configuration, whose `http01` is set to the servers here.
+    /// With a configuration, whose `validation` is set to the servers here.
     pub async fn with(config: AcmeConfig) -> Self {
         Self::with_profiles(config, Profiles::default()).await
     }
@@ -84,12 +85,12 @@ impl Server {
             NameServer::start().await,
             WebServer::start("127.0.0.1:0").await,
         );
-        config.http01 = Some(Http01Config {
-            port: web.address.port(),
+        config.validation = Some(ValidationConfig {
+            http_port: web.address.port(),
             resolvers: vec![names.address.to_string()],
             allow_networks: vec!["127.0.0.1/32".to_owned()],
-            retry_seconds: 0,
-            ..config.http01.unwrap_or_default()
+            retry: WrittenDuration(Duration::ZERO),
+            ..config.validation.unwrap_or_default()
         });
         let settings = config.check().unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(1_800_000_000_000)));

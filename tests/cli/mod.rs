@@ -100,7 +100,7 @@ fn serve_on_a_bad_file_stops_with_64_and_the_line_at_fault() {
         ),
         (
             "portcullis.toml",
-            "[acme.http01]\nallow_networks = [\"10.0.0.0/99\"]\n",
+            "[acme.validation]\nallow_networks = [\"10.0.0.0/99\"]\n",
             &["line 2", "10.0.0.0/99"],
         ),
         (

@@ -26,7 +26,7 @@ fn obtains_by_http_01(client: fn(&Order<'_>) -> Option<Obtained>) {
     let port = free_port();
     let server = Server::builder()
         .config(&format!(
-            "[acme.http01]\nport = {port}\nresolvers = [\"{}\"]\nallow_networks = [\"127.0.0.0/8\"]",
+            "[acme.validation]\nhttp_port = {port}\nresolvers = [\"{}\"]\nallow_networks = [\"127.0.0.0/8\"]",
             dns.address()
         ))
         .start();

@@ -37,7 +37,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Adds to the configuration, whole sections: `[acme.http01]\nport = 5002`.
+    /// Adds to the configuration, whole sections: `[acme.validation]\nhttp_port = 5002`.
     pub fn config(mut self, toml: &str) -> Self {
         self.config.push_str(toml);
         self.config.push('\n');
