@@ -89,7 +89,7 @@ pub async fn create(
         .account_by_key(&state.settings.rules.name, &signed.key.thumbprint())
         .await?
     {
-        check_standing(&existing)?;
+        check_standing(&state, &existing).await?;
         return Ok(answer(&state, StatusCode::OK, existing));
     }
     if wanted.only_return_existing {
@@ -146,7 +146,7 @@ async fn opened_meanwhile(
         .account_by_key(&state.settings.rules.name, &key.thumbprint())
         .await?
         .ok_or(problem)?;
-    check_standing(&account)?;
+    check_standing(state, &account).await?;
     Ok(answer(state, StatusCode::OK, account))
 }
 

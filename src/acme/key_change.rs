@@ -138,7 +138,7 @@ async fn check_is_free(
         return Ok(());
     };
     // The key of an account that has ended never comes back.
-    check_standing(&other)?;
+    check_standing(state, &other).await?;
     let url = state.urls.account(&other.id);
     let problem = Problem::new(
         ProblemType::Malformed,

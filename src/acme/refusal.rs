@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     authority::AuthorityError,
-    domain::{identifier::Identifier, rate_limit::LimitReached},
+    domain::{enrolment::ASK_AGAIN, identifier::Identifier, rate_limit::LimitReached},
 };
 
 /// When to ask again for what a key should have signed that is away.
@@ -21,6 +21,9 @@ impl From<AuthorityError> for Problem {
         match error {
             AuthorityError::NotFound(what) => Self::not_found(what),
             AuthorityError::Unauthorized(detail) => Self::unauthorized(detail),
+            AuthorityError::AwaitingApproval(detail) => {
+                Self::new(ProblemType::UserActionRequired, detail).with_retry_after(ASK_AGAIN)
+            }
             AuthorityError::Invalid(detail) => Self::malformed(detail),
             AuthorityError::Conflict(detail) => {
                 Self::malformed(detail).with_status(StatusCode::CONFLICT)

@@ -175,7 +175,7 @@ impl SignedRequest {
             Problem::internal()
         })?;
         let payload = self.jws.verify(&key)?;
-        check_standing(&account)?;
+        check_standing(state, &account).await?;
         Ok(ByAccount { account, payload })
     }
 
@@ -211,12 +211,15 @@ impl SignedRequest {
 ///
 /// # Errors
 /// `unauthorized` when it was deactivated or revoked; its key never comes back (RFC 8555 section 7.3.6).
-pub fn check_standing(account: &Account) -> Result<(), Problem> {
-    match account.status {
-        AccountStatus::Valid => Ok(()),
-        AccountStatus::Deactivated | AccountStatus::Revoked => Err(Problem::unauthorized(format!(
-            "the account of this key is {}, for good; make a new key and a new account",
-            account.status.name()
-        ))),
-    }
+pub async fn check_standing(state: &AcmeState, account: &Account) -> Result<(), Problem> {
+    let why = match account.status {
+        AccountStatus::Valid => return Ok(()),
+        AccountStatus::Deactivated => None,
+        AccountStatus::Revoked => state.authority.why_revoked(account).await?,
+    };
+    let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+    Err(Problem::unauthorized(format!(
+        "the account of this key is {}{why}, for good; make a new key and a new account",
+        account.status.name()
+    )))
 }

@@ -277,7 +277,7 @@ async fn asked_by(authority: &Authority, record: &CertificateRecord) -> Result<A
             invitation: enrolment.invitation.to_string(),
             began_at: enrolment.created_at,
             ended: match enrolment.state {
-                EnrolmentState::Active => None,
+                EnrolmentState::Active | EnrolmentState::AwaitingApproval { .. } => None,
                 EnrolmentState::Ended { at, reason } => Some(format!("{at}: {reason}")),
             },
         }),

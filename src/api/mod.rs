@@ -10,6 +10,7 @@ use url::Url;
 use crate::authority::Authority;
 
 pub mod api_key;
+pub mod approval;
 pub mod audit;
 mod caller;
 pub mod certificate;

@@ -63,6 +63,7 @@ impl From<AuthorityError> for Problem {
             | AuthorityError::BadRequest(_)
             | AuthorityError::KeyBlocked => StatusCode::BAD_REQUEST,
             AuthorityError::Conflict(_)
+            | AuthorityError::AwaitingApproval(_)
             | AuthorityError::NotReady(_)
             | AuthorityError::WrongState(_)
             | AuthorityError::AlreadyReplaced(_)

@@ -9,8 +9,8 @@ use axum::{
 };
 
 use super::{
-    ApiState, SharedState, api_key, audit, caller, doctor, inventory, invitation, issuer, list,
-    policy, problem::Problem, revocation, root_key,
+    ApiState, SharedState, api_key, approval, audit, caller, doctor, inventory, invitation, issuer,
+    list, policy, problem::Problem, revocation, root_key,
 };
 
 /// A route: its method, its path, and the service and action of the scope that it needs.
@@ -37,6 +37,9 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/api-keys", "api-keys:read"),
     route("POST", "/v1/api-keys", "api-keys:mint"),
     route("POST", "/v1/api-keys/{id}/revoke", "api-keys:revoke"),
+    route("GET", "/v1/approvals", "approvals:read"),
+    route("POST", "/v1/approvals/{id}/approve", "approvals:approve"),
+    route("POST", "/v1/approvals/{id}/reject", "approvals:reject"),
     route("GET", "/v1/audit", "audit:read"),
     route("GET", "/v1/certificates", "certificates:read"),
     route("GET", "/v1/certificates/{serial}", "certificates:read"),
@@ -56,7 +59,10 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/v1/issuer-imports", "issuers:create"),
     route("POST", "/v1/issuer-requests", "issuers:create"),
     route("GET", "/v1/doctor", "doctor:read"),
+    route("GET", "/v1/invitations", "invitations:read"),
     route("POST", "/v1/invitations", "invitations:create"),
+    route("GET", "/v1/invitations/{id}", "invitations:read"),
+    route("POST", "/v1/invitations/{id}/revoke", "invitations:revoke"),
     route("GET", "/v1/lists", "lists:read"),
     route("POST", "/v1/lists/publish", "lists:publish"),
     route("GET", "/v1/policy", "policy:read"),
@@ -85,6 +91,9 @@ fn handler(route: &Route) -> MethodRouter<SharedState> {
         ("GET", "/v1/api-keys") => get(api_key::list),
         ("POST", "/v1/api-keys") => post(api_key::mint),
         ("POST", "/v1/api-keys/{id}/revoke") => post(api_key::revoke),
+        ("GET", "/v1/approvals") => get(approval::list),
+        ("POST", "/v1/approvals/{id}/approve") => post(approval::approve),
+        ("POST", "/v1/approvals/{id}/reject") => post(approval::reject),
         ("GET", "/v1/audit") => get(audit::list),
         ("GET", "/v1/certificates") => get(inventory::list),
         ("GET", "/v1/certificates/{serial}") => get(inventory::show),
@@ -104,7 +113,10 @@ fn handler(route: &Route) -> MethodRouter<SharedState> {
         ("POST", "/v1/issuer-imports") => post(issuer::import),
         ("POST", "/v1/issuer-requests") => post(issuer::request),
         ("GET", "/v1/doctor") => get(doctor::examine),
+        ("GET", "/v1/invitations") => get(invitation::list),
         ("POST", "/v1/invitations") => post(invitation::create),
+        ("GET", "/v1/invitations/{id}") => get(invitation::show),
+        ("POST", "/v1/invitations/{id}/revoke") => post(invitation::revoke),
         ("GET", "/v1/lists") => get(list::list),
         ("POST", "/v1/lists/publish") => post(list::publish),
         ("GET", "/v1/policy") => get(policy::show),

@@ -81,8 +81,9 @@ impl Authority {
         Ok(self.store().is_account_key(*thumbprint).await?)
     }
 
-    /// The MAC key of an external account binding (RFC 8555 section 7.3.4), if there is such an invitation and it can
-    /// still be redeemed. One that can't be is as good as none, so that ids can't be probed.
+    /// The MAC key of an external account binding (RFC 8555 section 7.3.4), if there is such an invitation. Whether it can
+    /// still be redeemed is told only to who has made the MAC, so that ids can't be probed: [`Self::create_account`]
+    /// refuses then.
     ///
     /// # Errors
     /// What the store says.
@@ -94,16 +95,27 @@ impl Authority {
             return Ok(None);
         };
         let invitation = self.store().invitation(id).await?;
-        if invitation.is_none_or(|invitation| invitation.redeem(self.now()).is_err()) {
-            return Ok(None);
-        }
-        Ok(Some((
-            id,
-            self.secrets().server_root.external_account_key(&id),
-        )))
+        Ok(invitation.map(|_| (id, self.secrets().server_root.external_account_key(&id))))
     }
 
-    /// Opens an account; with a binding, its invitation is redeemed and an enrolment begins.
+    /// Why the server ended an account, where its enrolment says so.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn why_revoked(&self, account: &Account) -> Result<Option<String>, AuthorityError> {
+        let Some(id) = &account.enrolment else {
+            return Ok(None);
+        };
+        let enrolment = self.store().enrolment(id).await?;
+        Ok(enrolment.and_then(|enrolment| match enrolment.state {
+            EnrolmentState::Ended { at, reason } => Some(format!("{reason}, at {at}")),
+            EnrolmentState::Active | EnrolmentState::AwaitingApproval { .. } => None,
+        }))
+    }
+
+    /// Opens an account; with a binding, its invitation is redeemed and an enrolment begins. It waits for an operator's
+    /// approval if the invitation asks for it, or if the principal has a good certificate of an enrolment that the
+    /// invitation was made without knowing of.
     ///
     /// # Errors
     /// `Conflict` when the key has an account, `Unauthorized` when the invitation can't be redeemed,
@@ -125,8 +137,9 @@ impl Authority {
                     invitation: binding,
                     account: id.clone(),
                     principal: invitation.principal,
-                    profile: invitation.profile.clone(),
-                    identifiers: invitation.identifiers,
+                    grant: invitation.grant,
+                    needs: invitation.needs,
+                    // The command decides whether it has to wait for an approval.
                     state: EnrolmentState::Active,
                     created_at: now,
                 })

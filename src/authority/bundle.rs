@@ -67,7 +67,9 @@ impl Authority {
             Some(id) => self.store().enrolment(id).await?,
             None => None,
         };
-        if let Some(enrolment) = enrolment.filter(|enrolment| enrolment.check_active().is_ok()) {
+        if let Some(enrolment) =
+            enrolment.filter(|enrolment| enrolment.check_active(self.now()).is_ok())
+        {
             let holder = enrolment.principal.to_string();
             self.store()
                 .record_bundle_holder(holder, bundle.id(), self.now())

@@ -7,7 +7,7 @@ use super::tally::FAILURES;
 use crate::{
     domain::{
         authorization::WrongState,
-        enrolment::EnrolmentEnded,
+        enrolment::EnrolmentClosed,
         id::OrderId,
         issuer::WrongIssuerState,
         order::{NamesDiffer, NotReady},
@@ -25,6 +25,9 @@ pub enum AuthorityError {
     /// The caller may not do this; the text says why and what would help.
     #[error("{0}")]
     Unauthorized(String),
+    /// An operator has to approve first; the same request works afterwards.
+    #[error("{0}")]
+    AwaitingApproval(String),
     /// What was asked for is malformed or contradicts itself.
     #[error("{0}")]
     Invalid(String),
@@ -141,7 +144,8 @@ impl From<StoreError> for AuthorityError {
             StoreError::Conflict(why) => Self::Conflict(why.to_owned()),
             StoreError::NotReady(error) => Self::NotReady(error),
             StoreError::WrongState(error) => Self::WrongState(error),
-            StoreError::EnrolmentEnded(error) => error.into(),
+            StoreError::EnrolmentClosed(error) => error.into(),
+            StoreError::NotAwaiting(error) => Self::Conflict(error.to_string()),
             StoreError::NotRedeemable(error) => Self::Unauthorized(error.to_string()),
             StoreError::AlreadyReplaced { order } => Self::AlreadyReplaced(order),
             StoreError::KeyBlocked => Self::KeyBlocked,
@@ -154,9 +158,12 @@ impl From<StoreError> for AuthorityError {
     }
 }
 
-impl From<EnrolmentEnded> for AuthorityError {
-    fn from(error: EnrolmentEnded) -> Self {
-        Self::Unauthorized(error.to_string())
+impl From<EnrolmentClosed> for AuthorityError {
+    fn from(error: EnrolmentClosed) -> Self {
+        match error {
+            EnrolmentClosed::Ended { .. } => Self::Unauthorized(error.to_string()),
+            EnrolmentClosed::AwaitingApproval { .. } => Self::AwaitingApproval(error.to_string()),
+        }
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
 
 mod account;
 mod api_key;
+mod approval;
 mod audit;
 mod authorization;
 mod bundle;

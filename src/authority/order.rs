@@ -414,7 +414,7 @@ impl Authority {
             .enrolment(id)
             .await?
             .ok_or(AuthorityError::NotFound("enrolment"))?;
-        enrolment.check_active()?;
+        enrolment.check_active(self.now())?;
         Ok(Some(enrolment))
     }
 
@@ -424,6 +424,7 @@ impl Authority {
     /// What the store says.
     pub async fn prune(&self, before: Timestamp) -> Result<usize, AuthorityError> {
         const AT_ONCE: usize = 500;
+        self.expire_approvals().await?;
         let mut gone = 0;
         loop {
             let now_gone = self.store().prune(before, AT_ONCE).await?;
@@ -448,22 +449,19 @@ pub(super) fn authorize(
         })
     };
     if let Some(enrolment) = enrolment {
-        if enrolment.vouches_for(identifier) {
+        if !enrolment.grant.allows(identifier) {
+            return rejected(format!(
+                "the invitation of {} allows {}",
+                enrolment.principal,
+                enrolment.grant.allowed()
+            ));
+        }
+        if enrolment.vouches() {
             let state = AuthorizationState::Valid {
                 vouched_by: Some(enrolment.invitation),
             };
             return Ok((state, Vec::new()));
         }
-        let allowed: Vec<String> = enrolment
-            .identifiers
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        return rejected(format!(
-            "the invitation of {} allows {}",
-            enrolment.principal,
-            allowed.join(", ")
-        ));
     }
     let kinds = challenges_for(directory, identifier);
     if kinds.is_empty() {
@@ -475,6 +473,13 @@ pub(super) fn authorize(
             }
             Identifier::Dns(_) | Identifier::Ip(_) => {
                 "this directory offers no challenge that could prove it".to_owned()
+            }
+            Identifier::PermanentIdentifier(_) | Identifier::HardwareModule(_)
+                if enrolment.is_some() =>
+            {
+                "the invitation asks for a challenge, and this directory offers none that could prove it \
+                 (device-attest-01); order the DNS names and addresses that the invitation allows"
+                    .to_owned()
             }
             Identifier::PermanentIdentifier(_) | Identifier::HardwareModule(_) => {
                 "only an account that was opened with an \

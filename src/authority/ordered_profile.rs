@@ -35,8 +35,14 @@ impl Authority {
             .filter(|(name, profile)| may_order(enrolment, name, profile))
             .map(|(name, _)| name)
             .collect();
+        // The invitation's own order of its profiles counts: the first one that is to be had here.
         let usual = match enrolment {
-            Some(enrolment) => enrolment.profile.clone(),
+            Some(enrolment) => enrolment
+                .grant
+                .profiles()
+                .find(|name| orderable.contains(name))
+                .unwrap_or(&enrolment.grant.profile)
+                .clone(),
             None => ProfileKind::Server.into(),
         };
         let chosen = match &wanted {
@@ -100,7 +106,7 @@ impl Authority {
 /// certificates for servers only, which prove no principal.
 fn may_order(enrolment: Option<&Enrolment>, name: &ProfileName, profile: &Profile) -> bool {
     match enrolment {
-        Some(enrolment) => enrolment.profile == *name,
+        Some(enrolment) => enrolment.grant.profiles().any(|granted| granted == name),
         None => profile.kind == ProfileKind::Server,
     }
 }

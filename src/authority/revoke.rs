@@ -313,7 +313,7 @@ impl Authority {
             Some(id) => self.store().enrolment(id).await?,
             None => None,
         }
-        .filter(|enrolment| enrolment.check_active().is_ok());
+        .filter(|enrolment| enrolment.check_active(self.now()).is_ok());
         let held = |principal: &Principal| {
             enrolment
                 .as_ref()
@@ -340,7 +340,8 @@ impl Authority {
             };
             let vouched = enrolment.as_ref().is_some_and(|enrolment| {
                 record.principal.as_ref() == Some(&enrolment.principal)
-                    && enrolment.vouches_for(&identifier)
+                    && enrolment.vouches()
+                    && enrolment.grant.allows(&identifier)
             });
             let proved = self
                 .store()

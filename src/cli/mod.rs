@@ -14,6 +14,7 @@ macro_rules! say {
     };
 }
 
+mod approval;
 mod audit;
 mod backup;
 mod ca;
@@ -65,8 +66,11 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Watch a device enrol, call an API, renew, and lose everything when it is revoked
     Demo(demo::DemoArgs),
-    /// Invite a device or a service to enrol
+    /// Invite a device or a service to enrol; list, show and revoke invitations
     Invite(invite::InviteArgs),
+    /// Decide who may enrol, where an invitation leaves that to you
+    #[command(subcommand)]
+    Approval(approval::ApprovalCommand),
     /// Mint, list and revoke API keys
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -102,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args, &state),
         Command::Demo(args) => demo::run(&args),
         Command::Invite(args) => invite::run(args, &state, cli.json),
+        Command::Approval(command) => approval::run(command, &state, cli.json),
         Command::Key(command) => key::run(command, &state, cli.json),
         Command::Ca(command) => ca::run(command, &state, cli.json),
         Command::Cert(command) => cert::run(command, &state, cli.json),

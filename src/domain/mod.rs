@@ -18,6 +18,7 @@ mod grammar;
 pub mod high_water;
 pub mod id;
 pub mod identifier;
+pub mod identifier_pattern;
 pub mod incident;
 pub mod invitation;
 pub mod issuer;

@@ -4,8 +4,8 @@
 use portcullis_ca::revocation::RevocationReason;
 
 use super::{
-    Answer, LeaseList, PublishedList, Reconcile, Reconciled, RevokeCertificates,
-    RevokedCertificates,
+    Answer, LeaseList, PublishedList, Reconcile, Reconciled, RevokeCertificates, RevokeInvitation,
+    RevokedCertificates, RevokedInvitation,
 };
 use crate::domain::{
     Timestamp,
@@ -16,7 +16,7 @@ use crate::domain::{
     certificate::CertificateRecord,
     challenge::{ChallengeKind, ValidationFailure},
     enrolment::Enrolment,
-    id::{AccountId, AuthorizationId, OrderId},
+    id::{AccountId, AuthorizationId, EnrolmentId, OrderId},
     incident::Incident,
     invitation::Invitation,
     issuer::IssuerRecord,
@@ -29,12 +29,40 @@ pub trait Commands: Send + Sync {
     /// Records an invitation.
     fn invite(&self, invitation: Invitation, audit: AuditDraft) -> Answer<'_, ()>;
 
-    /// Records an account; with an enrolment, its invitation is redeemed in the same breath.
+    /// Takes an invitation back; who waits for an approval with it waits no more, and with `stop_accounts` its accounts
+    /// and enrolments end. Refused with `NotFound`, and with `Conflict` when it was taken back and nothing is to be stopped.
+    fn revoke_invitation(
+        &self,
+        revoke: RevokeInvitation,
+        audit: AuditDraft,
+    ) -> Answer<'_, RevokedInvitation>;
+
+    /// Records an operator's decision on an enrolment: approval, or rejection with its reason. Refused with `NotFound`
+    /// and `NotAwaiting`.
+    fn decide_enrolment<'a>(
+        &'a self,
+        id: &'a EnrolmentId,
+        rejected: Option<String>,
+        audit: AuditDraft,
+    ) -> Answer<'a, Enrolment>;
+
+    /// Ends enrolments that nobody approved of in time, at most `limit`. The answer is how many; if none, nothing is
+    /// written into the audit trail.
+    fn expire_approvals(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        audit: AuditDraft,
+    ) -> Answer<'_, usize>;
+
+    /// Records an account; with an enrolment, its invitation is redeemed in the same breath, and whether the enrolment has
+    /// to wait for an approval is decided.
     ///
     /// Refused with `Conflict` when an account with this key exists, and with `NotRedeemable`.
     fn create_account(&self, new: NewAccount, audit: AuditDraft) -> Answer<'_, ()>;
 
-    /// Changes a valid account. Refused with `Conflict` when it is no longer valid.
+    /// Changes a valid account; one that ends takes its enrolment with it. Refused with `Conflict` when it is no longer
+    /// valid.
     fn update_account(
         &self,
         id: AccountId,

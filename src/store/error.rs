@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    authorization::WrongState, enrolment::EnrolmentEnded, id::OrderId, invitation::NotRedeemable,
+    authorization::WrongState,
+    enrolment::{EnrolmentClosed, NotAwaiting},
+    id::OrderId,
+    invitation::NotRedeemable,
     order::NotReady,
 };
 
@@ -22,9 +25,12 @@ pub enum StoreError {
     /// The authorization does not allow the move.
     #[error(transparent)]
     WrongState(#[from] WrongState),
-    /// The enrolment has ended.
+    /// The enrolment has ended, or waits for an operator's approval.
     #[error(transparent)]
-    EnrolmentEnded(#[from] EnrolmentEnded),
+    EnrolmentClosed(#[from] EnrolmentClosed),
+    /// The enrolment doesn't wait for an operator's approval.
+    #[error(transparent)]
+    NotAwaiting(#[from] NotAwaiting),
     /// The invitation can't be redeemed.
     #[error(transparent)]
     NotRedeemable(#[from] NotRedeemable),

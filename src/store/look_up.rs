@@ -3,8 +3,8 @@
 use portcullis_ca::{issuer_key_id::IssuerKeyId, revocation::RevocationReason, serial::Serial};
 
 use super::{
-    Answer, CertificateStatusAnswer, Revocable, RevocationQuery, RevokedOfShard, ShardState,
-    StoredList,
+    Answer, CertificateStatusAnswer, InvitationQuery, Revocable, RevocationQuery, RevokedOfShard,
+    ShardState, StoredList,
 };
 use crate::domain::{
     ProfileName, Timestamp,
@@ -42,6 +42,8 @@ pub trait Accounts: Send + Sync {
 pub trait Invitations: Send + Sync {
     /// The invitation with this id.
     fn invitation(&self, id: InvitationId) -> Answer<'_, Option<Invitation>>;
+    /// The invitations that a query asks for at a moment, newest first.
+    fn invitations(&self, query: InvitationQuery, now: Timestamp) -> Answer<'_, Vec<Invitation>>;
 }
 
 /// Issuers.
@@ -73,6 +75,10 @@ pub struct BundleReadiness {
 pub trait Enrolments: Send + Sync {
     /// The enrolment with this id.
     fn enrolment<'a>(&'a self, id: &'a EnrolmentId) -> Answer<'a, Option<Enrolment>>;
+    /// Those that were begun with an invitation, oldest first, at most `limit`.
+    fn enrolments_of(&self, invitation: InvitationId, limit: usize) -> Answer<'_, Vec<Enrolment>>;
+    /// Those that wait for an operator's approval and can still get it at a moment, oldest first, at most `limit`.
+    fn awaiting_approval(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<Enrolment>>;
 }
 
 /// Orders.

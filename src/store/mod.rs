@@ -6,6 +6,7 @@
 use futures_util::future::BoxFuture;
 
 mod command;
+mod enrolment;
 mod error;
 mod inventory;
 mod look_up;
@@ -15,6 +16,7 @@ mod revocation;
 pub mod sqlite;
 
 pub use command::{ChangeAccountKey, ChangeIssuers, Commands, CompleteOrder, NewAccount, Pruned};
+pub use enrolment::{InvitationQuery, RevokeInvitation, RevokedInvitation};
 pub use error::StoreError;
 pub use inventory::{
     InvalidCursor, InvalidSerialPrefix, Inventory, InventoryCursor, InventoryPage, InventoryQuery,

@@ -90,14 +90,13 @@ async fn new_account_from(server: &Server, address: &str) -> Reply {
 /// An invitation that is good for several accounts.
 async fn invite(server: &Server, uses: u32, names: &[&str]) -> Invitation {
     let invite = Invite {
-        principal: "device:fra/sensor-42".parse().unwrap(),
         identifiers: names
             .iter()
             .map(|name| Identifier::parse("dns", name).unwrap())
             .collect(),
-        profile: None,
         uses,
         life: Duration::from_secs(30 * 86_400),
+        ..Invite::of("device:fra/sensor-42".parse().unwrap())
     };
     let invited = server.authority.invite(&Actor::Authority, invite).await;
     let invited = invited.unwrap();

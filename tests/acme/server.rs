@@ -137,14 +137,13 @@ impl Server {
     /// Invites a principal, for one account; the invitation vouches for its path and for these names.
     pub async fn invite(&self, principal: &str, names: &[&str]) -> Invitation {
         let invite = Invite {
-            principal: principal.parse().unwrap(),
             identifiers: names
                 .iter()
                 .map(|name| Identifier::parse("dns", name).unwrap())
                 .collect(),
-            profile: None,
             uses: 1,
             life: Duration::from_secs(3600),
+            ..Invite::of(principal.parse().unwrap())
         };
         let invited = self
             .authority

@@ -118,11 +118,10 @@ impl Server {
     /// What an operator hands to the device `device:PATH`, good for one account.
     pub fn invite(&self, path: &str) -> InvitationToken {
         let invite = Invite {
-            principal: format!("device:{path}").parse().unwrap(),
             identifiers: Vec::new(),
-            profile: None,
             uses: 1,
             life: Duration::from_secs(3600),
+            ..Invite::of(format!("device:{path}").parse().unwrap())
         };
         let invited = self
             .runtime

@@ -193,11 +193,10 @@ impl Bench {
             .invite(
                 &Actor::Authority,
                 Invite {
-                    principal: "service:bench/load".parse().expect("a principal"),
                     identifiers: vec![Identifier::parse("dns", HOST).expect("a name")],
                     uses: 1,
                     life: Duration::from_secs(3600),
-                    profile: None,
+                    ..Invite::of("service:bench/load".parse().expect("a principal"))
                 },
             )
             .await

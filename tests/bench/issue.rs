@@ -149,11 +149,10 @@ async fn in_process(requests: &[Vec<u8>]) -> Measured {
         .invite(
             &Actor::Authority,
             Invite {
-                principal: "service:bench/load".parse().expect("a principal"),
                 identifiers: vec![Name::parse("dns", HOST).expect("a name")],
-                profile: None,
                 uses: 1,
                 life: Duration::from_secs(3600),
+                ..Invite::of("service:bench/load".parse().expect("a principal"))
             },
         )
         .await

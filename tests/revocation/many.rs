@@ -85,11 +85,10 @@ async fn nothing_is_issued_to_a_principal_that_is_being_revoked() {
             .invite(
                 &Actor::Authority,
                 Invite {
-                    principal: camera.clone(),
-                    profile: None,
                     identifiers: vec![name.clone()],
                     uses: 1,
                     life: HOUR,
+                    ..Invite::of(camera.clone())
                 },
             )
             .await

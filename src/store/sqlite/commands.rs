@@ -18,7 +18,8 @@ use crate::{
         authorization::{Authorization, WrongState},
         certificate::CertificateRecord,
         challenge::{ChallengeKind, ValidationFailure},
-        id::{AccountId, AuthorizationId},
+        enrolment::{Enrolment, EnrolmentState},
+        id::{AccountId, AuthorizationId, EnrolmentId},
         incident::Incident,
         invitation::Invitation,
         order::Order,
@@ -26,8 +27,8 @@ use crate::{
     },
     store::{
         Answer, ChangeAccountKey, ChangeIssuers, Commands, CompleteOrder, LeaseList, NewAccount,
-        Pruned, PublishedList, Reconcile, Reconciled, RevokeCertificates, RevokedCertificates,
-        StoreError,
+        Pruned, PublishedList, Reconcile, Reconciled, RevokeCertificates, RevokeInvitation,
+        RevokedCertificates, RevokedInvitation, StoreError,
     },
 };
 
@@ -39,8 +40,39 @@ impl Commands for SqliteStore {
         })
     }
 
+    fn revoke_invitation(
+        &self,
+        revoke: RevokeInvitation,
+        audit: AuditDraft,
+    ) -> Answer<'_, RevokedInvitation> {
+        self.writer
+            .write(move |transaction| enrolment::revoke_invitation(transaction, revoke, &audit))
+    }
+
+    fn decide_enrolment<'a>(
+        &'a self,
+        id: &'a EnrolmentId,
+        rejected: Option<String>,
+        audit: AuditDraft,
+    ) -> Answer<'a, Enrolment> {
+        let id = id.clone();
+        self.writer
+            .write(move |transaction| enrolment::decide(transaction, &id, rejected, &audit))
+    }
+
+    fn expire_approvals(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        audit: AuditDraft,
+    ) -> Answer<'_, usize> {
+        self.writer
+            .write(move |transaction| enrolment::expire_approvals(transaction, now, limit, audit))
+    }
+
     fn create_account(&self, new: NewAccount, audit: AuditDraft) -> Answer<'_, ()> {
         self.writer.write(move |transaction| {
+            let mut audit = audit;
             let NewAccount { account, enrolment } = new;
             if account::by_key(transaction, &account.directory, account.thumbprint)
                 .map_err(failed)?
@@ -50,12 +82,10 @@ impl Commands for SqliteStore {
             }
             account::insert(transaction, &account)?;
             if let Some(enrolment) = enrolment {
-                let invitation = invitation::by_id(transaction, enrolment.invitation)
-                    .map_err(failed)?
-                    .ok_or(StoreError::NotFound("invitation"))?
-                    .redeem(audit.at)?;
-                invitation::put(transaction, &invitation)?;
-                enrolment::put(transaction, &enrolment)?;
+                let began = enrolment::begin(transaction, enrolment, &account.directory, audit.at)?;
+                if let EnrolmentState::AwaitingApproval { reason, .. } = began.state {
+                    audit.detail["awaits_approval"] = reason.into();
+                }
             }
             transaction.audit(&audit)
         })
@@ -70,6 +100,11 @@ impl Commands for SqliteStore {
         self.writer.write(move |transaction| {
             let account = valid_account(transaction, &id)?.changed(change);
             account::update(transaction, &account)?;
+            if account.status != AccountStatus::Valid
+                && let Some(id) = &account.enrolment
+            {
+                enrolment::end_one(transaction, id, audit.at, "its account was deactivated")?;
+            }
             transaction.audit(&audit)?;
             Ok(account)
         })
@@ -205,7 +240,7 @@ impl Commands for SqliteStore {
                 enrolment::by_id(transaction, id)
                     .map_err(failed)?
                     .ok_or(StoreError::NotFound("enrolment"))?
-                    .check_active()?;
+                    .check_active(complete.now)?;
             }
             certificate::insert(transaction, &complete.certificate)?;
             order::update(transaction, &order)?;
@@ -427,17 +462,18 @@ impl Commands for SqliteStore {
     fn prune(&self, ended_before: Timestamp, limit: usize) -> Answer<'_, usize> {
         self.writer.write(move |transaction| {
             let mut gone = 0;
-            for table in [
-                "orders",
-                "authorizations",
-                "reused_authorizations",
-                "invitations",
+            for (table, and) in [
+                ("orders", ""),
+                ("authorizations", ""),
+                ("reused_authorizations", ""),
+                // One whose enrolments go on says what they may order, and can still be revoked with them.
+                ("invitations", " AND going_on = 0"),
             ] {
                 gone += transaction
                     .execute(
                         &format!(
                             "DELETE FROM {table} WHERE rowid IN (
-                                 SELECT rowid FROM {table} WHERE expires_at < ? LIMIT ?)"
+                                 SELECT rowid FROM {table} WHERE expires_at < ?{and} LIMIT ?)"
                         ),
                         params![ended_before.unix_millis(), limit as u64],
                     )

@@ -1,19 +1,23 @@
 //! Invitations in SQLite.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, params, params_from_iter, types::Value};
 
 use super::{SqliteStore, failed, find, from_json, to_json};
 use crate::{
     domain::{
         Principal, Timestamp,
-        invitation::{Invitation, InvitationId},
+        invitation::{Invitation, InvitationId, InvitationStatus},
     },
-    store::{Answer, Invitations, StoreError},
+    store::{Answer, InvitationQuery, Invitations, StoreError},
 };
 
 impl Invitations for SqliteStore {
     fn invitation(&self, id: InvitationId) -> Answer<'_, Option<Invitation>> {
         self.look_up(move |connection| by_id(connection, id))
+    }
+
+    fn invitations(&self, query: InvitationQuery, now: Timestamp) -> Answer<'_, Vec<Invitation>> {
+        self.read(move |connection| matching(connection, &query, now))
     }
 }
 
@@ -26,6 +30,56 @@ pub(super) fn by_id(
         "SELECT body FROM invitations WHERE id = ?",
         [id.as_str()],
     )
+}
+
+fn matching(
+    connection: &Connection,
+    query: &InvitationQuery,
+    now: Timestamp,
+) -> rusqlite::Result<Vec<Invitation>> {
+    let (revoked, spent) = (
+        "json_extract(body, '$.revoked_at') IS NOT NULL",
+        "json_extract(body, '$.used') >= json_extract(body, '$.uses')",
+    );
+    let mut condition = "TRUE".to_owned();
+    let mut values: Vec<Value> = Vec::new();
+    if let Some(principal) = &query.principal {
+        condition.push_str(" AND principal = ?");
+        values.push(principal.to_string().into());
+    }
+    if let Some(before) = query.before {
+        // Rows are numbered in the order in which they came.
+        condition.push_str(" AND rowid < (SELECT rowid FROM invitations WHERE id = ?)");
+        values.push(before.as_str().to_owned().into());
+    }
+    let now: Value = now.unix_millis().into();
+    match query.status {
+        None => {}
+        Some(InvitationStatus::Revoked) => condition.push_str(&format!(" AND {revoked}")),
+        Some(InvitationStatus::Expired) => {
+            condition.push_str(&format!(" AND NOT {revoked} AND expires_at <= ?"));
+            values.push(now);
+        }
+        Some(InvitationStatus::UsedUp) => {
+            condition.push_str(&format!(
+                " AND NOT {revoked} AND expires_at > ? AND {spent}"
+            ));
+            values.push(now);
+        }
+        Some(InvitationStatus::Open) => {
+            condition.push_str(&format!(
+                " AND NOT {revoked} AND expires_at > ? AND NOT {spent}"
+            ));
+            values.push(now);
+        }
+    }
+    values.push(i64::try_from(query.limit).unwrap_or(i64::MAX).into());
+    connection
+        .prepare(&format!(
+            "SELECT body FROM invitations WHERE {condition} ORDER BY rowid DESC LIMIT ?"
+        ))?
+        .query_map(params_from_iter(values), |row| from_json(row, 0))?
+        .collect()
 }
 
 /// Writes an invitation, new or changed.
