@@ -229,6 +229,7 @@ pub async fn finalize(
 ) -> Result<Response, Problem> {
     let ByAccount { account, payload } = request.by_account(&state).await?;
     let wanted: FinalizeRequest = payload.object()?;
+    terms::check_agreed(&state, &account)?;
     let order = own_order(&state, &account, id).await?;
     let status = order.status_at(state.clock.now());
     // One that is valid may be asked for again with the same key; `authority` looks.

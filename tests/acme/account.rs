@@ -1,11 +1,15 @@
 //! Accounts over HTTP (RFC 8555 section 7.3).
 
 use axum::http::StatusCode;
-use portcullis::acme::{AcmeConfig, account::MAX_CONTACTS};
+use portcullis::{
+    acme::{AcmeConfig, account::MAX_CONTACTS},
+    authority::Profiles,
+};
 use serde_json::json;
 
 use super::{
     client::{Client, Key},
+    order::{csr, finalized, ready},
     server::Server,
 };
 
@@ -184,6 +188,109 @@ async fn terms_of_service_must_be_agreed_to_where_there_are_any() {
     assert_eq!(reply.status, StatusCode::CREATED);
     let directory = client.get(&client.url("directory")).await.json();
     assert_eq!(directory["meta"]["termsOfService"], terms);
+}
+
+#[tokio::test]
+async fn terms_of_service_that_have_changed_must_be_agreed_to_again_where_the_operator_says_so() {
+    for (agreement, again) in [("once", false), ("current", true)] {
+        let config: AcmeConfig = toml::from_str(&format!(
+            r#"
+            terms_of_service = "https://ca.example/terms-1"
+            agreement = "{agreement}"
+            "#
+        ))
+        .unwrap();
+        let mut server = Server::with(config).await;
+        let mut client = Client::new(&server.base, Key::new());
+        let made = client.register(json!({"termsOfServiceAgreed": true})).await;
+        let account = client.account.clone().unwrap();
+        assert_eq!(made.ok().json()["termsOfServiceAgreed"], true);
+        let (_, order) = ready(&server, &client, &["a.example"]).await;
+
+        server.change_terms("https://ca.example/terms-2");
+        let server = server.reconfigured(Profiles::default()).await;
+        // It is read, its key is changed, and what it has is revoked and given up as before.
+        let read = client.get(&account).await.ok();
+        assert_eq!(read.json()["termsOfServiceAgreed"], false);
+        let identifier = json!({"type": "dns", "value": "a.example"});
+        let ordered = client
+            .post(
+                &client.url("new-order"),
+                json!({"identifiers": [identifier]}),
+            )
+            .await;
+        let authorized = client
+            .post(&client.url("new-authz"), json!({"identifier": identifier}))
+            .await;
+        let finalized = finalized(&client, &order, &csr(&["a.example"]).0).await;
+        for reply in [&ordered, &authorized, &finalized] {
+            if !again {
+                assert!(reply.status.is_success(), "{reply:?}");
+                continue;
+            }
+            assert_eq!(reply.problem(), (403, "userActionRequired".to_owned()));
+            assert_eq!(reply.json()["instance"], "https://ca.example/terms-2");
+            assert!(
+                reply
+                    .links()
+                    .contains(&"<https://ca.example/terms-2>;rel=\"terms-of-service\"")
+            );
+        }
+        // Other changes agree to nothing.
+        client
+            .post(
+                &account,
+                json!({"contact": [], "termsOfServiceAgreed": false}),
+            )
+            .await
+            .ok();
+        let agreed = client
+            .post(&account, json!({"termsOfServiceAgreed": true}))
+            .await
+            .ok();
+        assert_eq!(agreed.json()["termsOfServiceAgreed"], true);
+        let ordered = client
+            .post(
+                &client.url("new-order"),
+                json!({"identifiers": [identifier]}),
+            )
+            .await;
+        assert_eq!(ordered.status, StatusCode::CREATED, "{ordered:?}");
+        drop(server);
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_was_deactivated_finalizes_nothing_that_it_ordered() {
+    let server = Server::start().await;
+    let client = Client::registered(&server.base).await;
+    let (_, order) = ready(&server, &client, &["a.example"]).await;
+    let account = client.account.clone().unwrap();
+    client
+        .post(&account, json!({"status": "deactivated"}))
+        .await
+        .ok();
+    let reply = finalized(&client, &order, &csr(&["a.example"]).0).await;
+    assert_eq!(reply.problem(), (403, "unauthorized".to_owned()));
+    assert!(server.certificates().await.is_empty());
+}
+
+#[tokio::test]
+async fn of_changes_to_one_account_at_once_none_is_lost() {
+    let server = Server::start().await;
+    let client = Client::registered(&server.base).await;
+    let account = client.account.clone().unwrap();
+    let contact = json!({"contact": ["mailto:ops@example.com"]});
+    let changes =
+        futures_util::future::join_all((0..8).map(|_| client.post(&account, contact.clone())));
+    let ended = client.post(&account, json!({"status": "deactivated"}));
+    let (_, ended) = futures_util::join!(changes, ended);
+    assert_eq!(ended.ok().json()["status"], "deactivated");
+    // A change of contacts that was under way does not bring it back.
+    assert_eq!(
+        client.get(&account).await.problem(),
+        (403, "unauthorized".to_owned())
+    );
 }
 
 #[tokio::test]

@@ -27,6 +27,15 @@ async fn what_the_invitation_vouches_for_is_valid_at_once() {
         .await;
     assert_eq!(account.status, StatusCode::CREATED, "{account:?}");
     assert_eq!(account.json()["externalAccountBinding"], binding);
+    // It is kept (RFC 8555 section 7.3.4): in every answer that shows the account.
+    let url = client.account.clone().unwrap();
+    for reply in [
+        client.get(&url).await,
+        client.post(&url, json!({"contact": []})).await,
+        client.register(json!({})).await,
+    ] {
+        assert_eq!(reply.ok().json()["externalAccountBinding"], binding);
+    }
 
     let identifier = json!({"type": "permanent-identifier", "value": "fra/sensor-42"});
     let order = client

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use portcullis_ca::profile::ProfileKind;
+use portcullis_ca::{key::KeyAlgorithm, profile::ProfileKind};
 use serde_json::{Value, json};
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
     server::Server,
     web_server::Page,
 };
+use crate::support::objects::RcgenKey;
 
 /// A CSR with these names under a fresh P-256 key, in base64url, and the key as PKCS#8.
 pub fn csr(names: &[&str]) -> (String, Vec<u8>) {
@@ -260,15 +261,168 @@ async fn identifiers_that_cannot_be_had_are_refused_with_subproblems() {
         let found = reply.json()["subproblems"].as_array().map_or(0, Vec::len);
         assert_eq!(found, parts, "{identifiers}");
     }
-    let dated = json!({"identifiers": [{"type": "dns", "value": "a.example"}], "notAfter": "2030-01-01T00:00:00Z"});
+}
+
+#[tokio::test]
+async fn every_identifier_that_may_not_be_ordered_is_told_at_once() {
+    let server = Server::with(toml::from_str("challenges = [\"http-01\"]").unwrap()).await;
+    let client = Client::registered(&server.base).await;
+    let reply = client
+        .post(
+            &client.url("new-order"),
+            json!({"identifiers": [
+                {"type": "dns", "value": "a.example"},
+                {"type": "dns", "value": "*.a.example"},
+                {"type": "permanent-identifier", "value": "fra/sensor-42"},
+            ]}),
+        )
+        .await;
+    assert_eq!(reply.problem(), (403, "rejectedIdentifier".to_owned()));
+    let parts = reply.json()["subproblems"].clone();
+    let named: Vec<_> = parts
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| (&part["type"], part["identifier"].clone()))
+        .collect();
+    let kind = &json!("urn:ietf:params:acme:error:rejectedIdentifier");
     assert_eq!(
-        client
-            .post(&client.url("new-order"), dated)
-            .await
-            .problem()
-            .1,
-        "malformed"
+        named,
+        [
+            (kind, json!({"type": "dns", "value": "*.a.example"})),
+            (
+                kind,
+                json!({"type": "permanent-identifier", "value": "fra/sensor-42"})
+            ),
+        ]
     );
+}
+
+#[tokio::test]
+async fn a_certificate_lives_no_longer_than_was_asked_for_and_never_longer_than_its_profile() {
+    let server = Server::start().await;
+    let client = Client::registered(&server.base).await;
+    ready(&server, &client, &["a.example"]).await;
+    let place = async |members: Value| {
+        let mut payload = json!({"identifiers": [{"type": "dns", "value": "a.example"}]});
+        for (name, value) in members.as_object().unwrap() {
+            payload[name] = value.clone();
+        }
+        client.post(&client.url("new-order"), payload).await
+    };
+    // It is 2027-01-15T08:00:00Z; certificates live a day.
+    for (members, lifetime) in [
+        (json!({"notAfter": "2027-01-15T09:00:00Z"}), (None, Some(0))),
+        (
+            json!({"notBefore": "2027-01-15T08:30:00Z", "notAfter": "2027-01-15T09:00:00Z"}),
+            (Some(1800), Some(0)),
+        ),
+        (
+            json!({"notBefore": "2027-01-15T10:30:00+02:00", "notAfter": "2027-01-15T09:00:00.5Z"}),
+            (Some(1800), Some(0)),
+        ),
+        (
+            json!({"notBefore": "2027-01-15T08:30:00Z"}),
+            (Some(1800), None),
+        ),
+    ] {
+        let placed = place(members.clone()).await.ok().json();
+        assert_eq!(
+            (
+                placed["notBefore"].is_string(),
+                placed["notAfter"].is_string()
+            ),
+            (
+                members["notBefore"].is_string(),
+                members["notAfter"].is_string()
+            )
+        );
+        let (csr, _) = csr(&["a.example"]);
+        finalized(&client, &placed, &csr).await.ok();
+        let issued = server.certificates().await;
+        let issued = issued
+            .iter()
+            .find(|it| {
+                placed["finalize"]
+                    .as_str()
+                    .unwrap()
+                    .contains(it.order.as_ref().unwrap().as_str())
+            })
+            .unwrap();
+        let (not_before, not_after) = lifetime;
+        let now = 1_800_000_000;
+        if let Some(later) = not_before {
+            assert_eq!(issued.not_before.unix_seconds(), now + later, "{members}");
+        }
+        if let Some(later) = not_after {
+            assert_eq!(
+                issued.not_after.unix_seconds(),
+                now + 3600 + later,
+                "{members}"
+            );
+        }
+        assert!(issued.not_after.unix_seconds() < now + 86_400, "{members}");
+    }
+    for members in [
+        json!({"notAfter": "2027-01-17T00:00:00Z"}),
+        json!({"notAfter": "2027-01-15T07:59:59Z"}),
+        json!({"notBefore": "2027-01-14T00:00:00Z"}),
+        json!({"notBefore": "2027-01-15T09:00:00Z", "notAfter": "2027-01-15T08:30:00Z"}),
+        json!({"notBefore": "2027-02-15T09:00:00Z"}),
+        json!({"notBefore": "tomorrow"}),
+        json!({"notAfter": ""}),
+        json!({"notAfter": 1_800_000_000}),
+    ] {
+        let refused = place(members.clone()).await;
+        assert_eq!(
+            refused.problem(),
+            (400, "malformed".to_owned()),
+            "{members}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_csr_is_refused_with_everything_that_is_wrong_with_it() {
+    let server = Server::start().await;
+    let client = Client::registered(&server.base).await;
+    let (_, order) = ready(&server, &client, &["a.example", "b.example"]).await;
+    let key = portcullis_ca::key::SigningKey::generate(KeyAlgorithm::MlDsa44).unwrap();
+    let mut params =
+        rcgen::CertificateParams::new(vec!["a.example".to_owned(), "c.example".to_owned()])
+            .unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    let csr = params.serialize_request(&RcgenKey(&key)).unwrap();
+    let reply = finalized(&client, &order, &encode(csr.der())).await;
+    assert_eq!(reply.problem(), (400, "badCSR".to_owned()));
+    let problem = reply.json();
+    let kind = "urn:ietf:params:acme:error:badCSR";
+    assert_eq!(
+        problem["subproblems"],
+        json!([
+            {"type": kind, "detail": "the CSR lacks it", "identifier": {"type": "dns", "value": "b.example"}},
+            {"type": kind, "detail": "the order lacks it", "identifier": {"type": "dns", "value": "c.example"}},
+        ])
+    );
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("the CSR's key is mldsa44"), "{detail}");
+}
+
+// RFC 8555 section 11.1: who can make a CA sign with an account's key could act for the account, in whatever directory.
+#[tokio::test]
+async fn the_key_of_another_directorys_account_is_no_certificates_key() {
+    let server = Server::with(toml::from_str("[directories.factory]").unwrap()).await;
+    let client = Client::registered(&server.base).await;
+    let (_, order) = ready(&server, &client, &["a.example"]).await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let elsewhere = Client::new(
+        &server.base,
+        super::client::Key::from_p256_pkcs8(&key.serialize_der()),
+    );
+    let url = elsewhere.url("factory/new-account");
+    elsewhere.post_with_key(&url, "{}").await.ok();
+    let reply = finalized(&client, &order, &encode(csr_of(&["a.example"], &key))).await;
+    assert_eq!(reply.problem(), (400, "badCSR".to_owned()));
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use axum::{
 };
 use portcullis::{
     acme::{self, AcmeConfig, AcmeServer, AcmeSettings, validation::config::ValidationConfig},
+    app::{StateDir, StoredKeys},
     authority::{Authority, Invite, Profiles},
     domain::{
         Clock, Timestamp, audit::Actor, certificate::CertificateRecord, duration::WrittenDuration,
@@ -24,7 +25,7 @@ use portcullis::{
     listen::Peer,
     store::CertificateFilter,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 use url::Url;
 
 use super::{authority, name_server::NameServer, web_server::WebServer};
@@ -66,7 +67,28 @@ pub struct Server {
     pub names: NameServer,
     pub web: WebServer,
     settings: AcmeSettings,
-    _state_directory: tempfile::TempDir,
+    serving: JoinHandle<()>,
+    state_directory: tempfile::TempDir,
+}
+
+fn serve(
+    listener: TcpListener,
+    authority: &Authority,
+    settings: &AcmeSettings,
+    base: &str,
+    clock: &Arc<TestClock>,
+) -> JoinHandle<()> {
+    let server = AcmeServer::new(
+        authority,
+        settings.clone(),
+        &Url::parse(base).unwrap(),
+        &(clock.clone() as Arc<dyn Clock>),
+    )
+    .unwrap();
+    let router = acme::router(server)
+        .layer(middleware::from_fn(tell_peer))
+        .into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() })
 }
 
 impl Server {
@@ -79,8 +101,24 @@ impl Server {
         Self::with_profiles(config, Profiles::default()).await
     }
 
+    /// With so many orders on a page of an account's list.
+    pub async fn with_pages(orders_per_page: usize) -> Self {
+        Self::with_settings(AcmeConfig::default(), Profiles::default(), |settings| {
+            settings.orders_per_page = orders_per_page;
+        })
+        .await
+    }
+
     /// And with profiles of the test's own.
-    pub async fn with_profiles(mut config: AcmeConfig, profiles: Profiles) -> Self {
+    pub async fn with_profiles(config: AcmeConfig, profiles: Profiles) -> Self {
+        Self::with_settings(config, profiles, |_| {}).await
+    }
+
+    async fn with_settings(
+        mut config: AcmeConfig,
+        profiles: Profiles,
+        change: impl FnOnce(&mut AcmeSettings),
+    ) -> Self {
         let (names, web) = (
             NameServer::start().await,
             WebServer::start("127.0.0.1:0").await,
@@ -92,7 +130,8 @@ impl Server {
             retry: WrittenDuration(Duration::ZERO),
             ..config.validation.unwrap_or_default()
         });
-        let settings = config.check().unwrap();
+        let mut settings = config.check().unwrap();
+        change(&mut settings);
         let clock = Arc::new(TestClock(AtomicI64::new(1_800_000_000_000)));
         let state_directory = tempfile::tempdir().unwrap();
         let authority = authority::start_with_directories(
@@ -104,17 +143,7 @@ impl Server {
         .await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let server = AcmeServer::new(
-            &authority,
-            settings.clone(),
-            &Url::parse(&base).unwrap(),
-            &(clock.clone() as Arc<dyn Clock>),
-        )
-        .unwrap();
-        let router = acme::router(server)
-            .layer(middleware::from_fn(tell_peer))
-            .into_make_service_with_connect_info::<SocketAddr>();
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let serving = serve(listener, &authority, &settings, &base, &clock);
         Self {
             base,
             clock,
@@ -122,8 +151,42 @@ impl Server {
             names,
             web,
             settings,
-            _state_directory: state_directory,
+            serving,
+            state_directory,
         }
+    }
+
+    /// Has the next process show other terms of service.
+    pub fn change_terms(&mut self, terms: &str) {
+        for directory in &mut self.settings.directories {
+            directory.terms_of_service = Some(Url::parse(terms).unwrap());
+        }
+    }
+
+    /// The next process, on the same state and address, with profiles of another configuration.
+    pub async fn reconfigured(mut self, profiles: Profiles) -> Self {
+        self.serving.abort();
+        let _ = (&mut self.serving).await;
+        let state = StateDir::new(self.state_directory.path().join("state"));
+        let keys = StoredKeys::new(state.clone(), None);
+        self.authority = authority::open_with_directories(
+            &state,
+            self.clock.clone(),
+            profiles,
+            Arc::new(keys),
+            self.settings.directories(),
+        )
+        .await;
+        let address = self.base.strip_prefix("http://").unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
+        self.serving = serve(
+            listener,
+            &self.authority,
+            &self.settings,
+            &self.base,
+            &self.clock,
+        );
+        self
     }
 }
 
