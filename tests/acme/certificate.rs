@@ -205,6 +205,7 @@ async fn what_proves_a_principal_is_not_revoked_by_whoever_proves_its_names_only
         );
     }
     // The same principal, invited once more.
+    server.clock.advance(1);
     let itself = enrolled(&server, "device:fra/a", &["a.example"]).await;
     let reply = itself.post(&url, payload(&certificate, Some(4))).await;
     assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
