@@ -309,3 +309,125 @@ async fn tls_server(address: &str) {
         }
     });
 }
+
+#[tokio::test]
+async fn what_the_operator_closed_is_not_connected_to_even_behind_an_alias() {
+    use ValidationFailureKind::Unauthorized;
+    let names = NameServer::start().await;
+    let web = WebServer::start("127.0.0.1:0").await;
+    let config = ValidationConfig {
+        http_port: web.address.port(),
+        resolvers: vec![names.address.to_string()],
+        allow_networks: vec!["127.0.0.0/8".to_owned()],
+        deny_networks: vec!["127.0.0.1".to_owned()],
+        ..ValidationConfig::default()
+    };
+    let scene = Scene {
+        validator: Validator::new(&config.check().unwrap()).unwrap(),
+        inside: web.clone(),
+        outside: web,
+        names,
+    };
+    scene.names.set("closed.example", &["127.0.0.1"]);
+    scene.names.set_alias("alias.example", "www.alias.example");
+    scene.names.set_alias("www.alias.example", "closed.example");
+    scene.names.set("metadata.example", &["169.254.169.254"]);
+    scene.names.set_alias("cloud.example", "metadata.example");
+    for (name, part) in [
+        ("closed.example", "in a closed network"),
+        ("alias.example", "in a closed network"),
+        ("cloud.example", "a metadata service"),
+    ] {
+        scene.expect("dns", name, Unauthorized, part).await;
+    }
+    assert_eq!(scene.inside.hits(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_much_or_too_slow_is_cut_off() {
+    use ValidationFailureKind::{Connection, IncorrectResponse};
+    let fields: String = (0..200).map(|n| format!("X-{n}: y\r\n")).collect();
+    let huge = format!("X-Huge: {}\r\n", "y".repeat(100_000));
+    let chunks = "200\r\n".to_owned() + &"y".repeat(512) + "\r\n";
+    for (answer, kind, part) in [
+        (
+            format!("HTTP/1.1 200 OK\r\n{fields}\r\n"),
+            Connection,
+            "the exchange broke off",
+        ),
+        (
+            format!("HTTP/1.1 200 OK\r\n{huge}\r\n"),
+            Connection,
+            "the exchange broke off",
+        ),
+        (
+            format!(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+                chunks.repeat(4)
+            ),
+            IncorrectResponse,
+            "more than 1024 bytes",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n".to_owned(),
+            IncorrectResponse,
+            "more than 1024 bytes",
+        ),
+        // All that follows never comes.
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 87\r\n\r\neva".to_owned(),
+            Connection,
+            "did not end within 1 seconds",
+        ),
+        (
+            "HTTP/1.1 200".to_owned(),
+            Connection,
+            "did not end within 1 seconds",
+        ),
+        (String::new(), Connection, "did not end within 1 seconds"),
+        (
+            "HTTP/1.1 100 Continue\r\n\r\n".repeat(1000),
+            Connection,
+            "http-01",
+        ),
+        (
+            "SSH-2.0-OpenSSH\r\n".to_owned(),
+            Connection,
+            "the exchange broke off",
+        ),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let bytes = answer.clone().into_bytes();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.write_all(&bytes).await;
+            // The other side hangs up.
+            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+        });
+        let config = ValidationConfig {
+            http_port: port,
+            resolvers: vec!["127.0.0.1".to_owned()],
+            allow_networks: vec!["127.0.0.1".to_owned()],
+            timeout: WrittenDuration(Duration::from_secs(1)),
+            ..ValidationConfig::default()
+        };
+        let validator = Validator::new(&config.check().unwrap()).unwrap();
+        let attempt = Attempt {
+            kind: ChallengeKind::Http01,
+            identifier: &Identifier::parse("ip", "127.0.0.1").unwrap(),
+            token: TOKEN,
+            key_authorization: KEY_AUTHORIZATION,
+            account_url: "https://ca.example/acme/account/1",
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(30), validator.validate(&attempt));
+        let failure = ended.await.unwrap().unwrap_err();
+        let start: String = answer.chars().take(60).collect();
+        assert_eq!(failure.kind, kind, "{start}: {}", failure.detail);
+        assert!(
+            failure.detail.contains(part) || part == "http-01",
+            "{start}: {}",
+            failure.detail
+        );
+    }
+}

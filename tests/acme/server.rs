@@ -127,8 +127,10 @@ impl Server {
             http_port: web.address.port(),
             resolvers: vec![names.address.to_string()],
             allow_networks: vec!["127.0.0.1/32".to_owned()],
-            retry: WrittenDuration(Duration::ZERO),
-            ..config.validation.unwrap_or_default()
+            ..config.validation.unwrap_or_else(|| ValidationConfig {
+                retry: WrittenDuration(Duration::ZERO),
+                ..ValidationConfig::default()
+            })
         });
         let mut settings = config.check().unwrap();
         change(&mut settings);

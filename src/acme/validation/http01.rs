@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -196,15 +197,25 @@ async fn exchange(
             )));
         }
     }
-    let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            incorrect(format!(
-                "{at} answered with more than {MAX_ANSWER_BYTES} bytes; serve the key authorization alone"
-            ))
-        } else {
-            connection(format!("{at}: the answer broke off"))
-        }
-    })?;
+    let too_much = || {
+        incorrect(format!(
+            "{at} answered with more than {MAX_ANSWER_BYTES} bytes; serve the key authorization alone"
+        ))
+    };
+    // What says that it is too long needn't be read.
+    if response.body().size_hint().lower() > MAX_ANSWER_BYTES as u64 {
+        return Err(too_much());
+    }
+    let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
+        .collect()
+        .await
+        .map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                too_much()
+            } else {
+                connection(format!("{at}: the answer broke off"))
+            }
+        })?;
     Ok(Answer::Body {
         body: body.to_bytes(),
         at: at.to_owned(),

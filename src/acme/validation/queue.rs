@@ -306,3 +306,140 @@ impl Drop for Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        acme::validation::config::ValidationConfig, domain::challenge::ValidationFailureKind,
+    };
+
+    fn validations(config: ValidationConfig) -> Arc<Validations> {
+        let settings = ValidationConfig {
+            resolvers: vec!["127.0.0.1".to_owned()],
+            ..config
+        }
+        .check()
+        .unwrap();
+        let validator = Validator::new(&settings).unwrap();
+        Arc::new(Validations::new(validator, &settings))
+    }
+
+    fn enter(validations: &Arc<Validations>, account: &str, name: usize) -> Result<Place, NoPlace> {
+        validations.enter(
+            &AccountId::from_text(account),
+            &AuthorizationId::from_text(format!("{account}-{name}")),
+            ChallengeKind::Http01,
+        )
+    }
+
+    #[tokio::test]
+    async fn places_are_bounded_for_each_account_and_in_all_and_given_back() {
+        let validations = validations(ValidationConfig::default());
+        let mut places: Vec<Place> = (0..MAX_UNDER_WAY_PER_ACCOUNT)
+            .map(|name| enter(&validations, "a", name).ok().unwrap())
+            .collect();
+        assert_eq!(enter(&validations, "a", 0).err(), Some(NoPlace::UnderWay));
+        let one_more = MAX_UNDER_WAY_PER_ACCOUNT;
+        assert_eq!(
+            enter(&validations, "a", one_more).err(),
+            Some(NoPlace::AccountIsFull)
+        );
+        for account in 1..MAX_UNDER_WAY / MAX_UNDER_WAY_PER_ACCOUNT {
+            for name in 0..MAX_UNDER_WAY_PER_ACCOUNT {
+                places.push(
+                    enter(&validations, &format!("b{account}"), name)
+                        .ok()
+                        .unwrap(),
+                );
+            }
+        }
+        assert_eq!(enter(&validations, "c", 0).err(), Some(NoPlace::Full));
+        places.truncate(1);
+        assert!(enter(&validations, "c", 0).is_ok());
+        assert!(enter(&validations, "a", one_more).is_ok());
+        drop(places);
+        let under_way = validations.under_way.lock();
+        assert_eq!(
+            (under_way.challenges.len(), under_way.accounts.len()),
+            (0, 0)
+        );
+    }
+
+    #[tokio::test]
+    async fn an_account_has_a_quarter_of_the_turns() {
+        let validations = validations(ValidationConfig {
+            max_concurrent: 8,
+            ..ValidationConfig::default()
+        });
+        let places: Vec<Place> = (0..3)
+            .map(|name| enter(&validations, "a", name).ok().unwrap())
+            .collect();
+        let first = places[0].turn().await;
+        let _second = places[1].turn().await;
+        let third = places[2].turn();
+        tokio::pin!(third);
+        let soon = Duration::from_millis(20);
+        assert!(timeout(soon, &mut third).await.is_err());
+        let other = enter(&validations, "b", 0).ok().unwrap();
+        let _turn = other.turn().await;
+        drop(first);
+        let _third = third.await;
+    }
+
+    #[test]
+    fn pauses_double_up_to_five_minutes() {
+        let validations = validations(ValidationConfig {
+            attempts: 10,
+            ..ValidationConfig::default()
+        });
+        let pauses: Vec<Option<u64>> = (1..=10)
+            .map(|attempts| validations.pause_after(attempts).map(|it| it.as_secs()))
+            .collect();
+        let seconds = [2, 4, 8, 16, 32, 64, 128, 256, 300].map(Some);
+        assert_eq!(pauses[..9], seconds);
+        assert_eq!(pauses[9], None);
+    }
+
+    #[tokio::test]
+    async fn what_failed_is_shown_with_the_time_of_the_next_attempt() {
+        let validations = validations(ValidationConfig::default());
+        let place = enter(&validations, "a", 0).ok().unwrap();
+        let id = AuthorizationId::from_text("a-0");
+        let now = Timestamp::from_unix_seconds(1_800_000_000);
+        let shown = |now| validations.shown(&id, ChallengeKind::Http01, now);
+        let second = Duration::from_secs(1);
+        let failure = ValidationFailure {
+            kind: ValidationFailureKind::Dns,
+            detail: "no such name".to_owned(),
+        };
+        assert_eq!(
+            shown(now),
+            Some(Shown {
+                failures: Vec::new(),
+                retry_after: second
+            })
+        );
+        let mut pause = Box::pin(place.pause(failure.clone(), 3600 * second, now));
+        let soon = Duration::from_millis(1);
+        assert!(timeout(soon, &mut pause).await.is_err());
+        assert_eq!(
+            shown(now + 600 * second + Duration::from_millis(1)),
+            Some(Shown {
+                failures: vec![failure],
+                retry_after: 3000 * second
+            })
+        );
+        assert_eq!(
+            validations.retry_after(&[id.clone()], now),
+            Some(3600 * second)
+        );
+        validations.ask(&id, ChallengeKind::Http01);
+        assert_eq!(pause.as_mut().await, PauseEnd::Asked);
+        drop(pause);
+        assert_eq!(shown(now).unwrap().retry_after, second);
+        drop(place);
+        assert_eq!(shown(now), None);
+        assert_eq!(validations.retry_after(&[id], now), None);
+    }
+}
