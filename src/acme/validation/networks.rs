@@ -161,27 +161,22 @@ fn embedded(address: IpAddr) -> Vec<Ipv4Addr> {
         return Vec::new();
     };
     let octets = address.octets();
-    let at = |start: usize| {
-        Ipv4Addr::new(
-            octets[start],
-            octets[start + 1],
-            octets[start + 2],
-            octets[start + 3],
-        )
-    };
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    match [a, b, c, d, e, f, g, h] {
+    let at = |start: usize| Ipv4Addr::from([0, 1, 2, 3].map(|place| octets[start + place]));
+    match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Vec::new(),
         // IPv4-compatible, IPv4-mapped (RFC 4291 section 2.5.5) and IPv4-translated (RFC 2765).
         [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => vec![at(12)],
         // NAT64 by the well-known prefix (RFC 6052 section 2.1).
         [0x64, 0xff9b, 0, 0, 0, 0, ..] => vec![at(12)],
-        // NAT64 by local prefixes (RFC 8215), which may be of 96 or of 48 bits (RFC 6052 section 2.2).
+        // NAT64 by local prefixes (RFC 8215), whose length shows in the zeros at the end (RFC 6052 section 2.2).
         [0x64, 0xff9b, 1, ..] => {
-            vec![
-                at(12),
-                Ipv4Addr::new(octets[6], octets[7], octets[9], octets[10]),
-            ]
+            let of = |places: [usize; 4]| Ipv4Addr::from(places.map(|place| octets[place]));
+            vec![match octets[11..] {
+                [0, 0, 0, 0, 0] => of([6, 7, 9, 10]),
+                [_, 0, 0, 0, 0] => of([7, 9, 10, 11]),
+                [_, _, 0, 0, 0] => of([9, 10, 11, 12]),
+                _ => at(12),
+            }]
         }
         // 6to4 (RFC 3056).
         [0x2002, ..] => vec![at(2)],
@@ -329,7 +324,14 @@ mod tests {
                 "64:ff9b:1:a00:0:100::",
                 Some("a private address"),
             ),
+            (&["::/0"], "64:ff9b:1:ff0a:0:1::", Some("a private address")),
+            (
+                &["::/0"],
+                "64:ff9b:1:ffff:a:0:100:0",
+                Some("a private address"),
+            ),
             (&["::/0"], "64:ff9b:1::10.0.0.1", Some("a private address")),
+            (&["::/0"], "64:ff9b:1:808:0:808::", None),
             (&["::/0"], "2002:7f00:1::1", Some("a loopback address")),
             // Teredo: 10.0.0.1 as its server, then 10.0.0.1 as its client.
             (
