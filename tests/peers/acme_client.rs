@@ -1,103 +1,85 @@
-//! certbot and lego, as somebody calls them who has an ACME server of their own.
+//! npm's acme-client: the one that others build theirs on. It changes the account's key between two certificates.
 
-use std::path::{Path, PathBuf};
+use std::{fs, io::Write as _, path::Path, process::Stdio};
 
-use super::program::{program, succeeds};
+use serde_json::{Value, json};
 
-/// An order for either program.
-pub struct Order<'a> {
-    pub directory_url: &'a str,
-    /// The root that the server's own certificate ends in.
-    pub root_pem: &'a Path,
-    /// The DNS names; the first one names the files, too.
-    pub names: &'a [&'a str],
-    /// Where the program answers http-01, on 127.0.0.1.
-    pub http01_port: u16,
-    /// An external account binding: `kid`, and the MAC key in base64url.
-    pub binding: Option<(&'a str, &'a str)>,
-    /// Where the program keeps its things.
-    pub folder: &'a Path,
+use super::{
+    program::program,
+    site::{Binding, Obtained, Site},
+};
+
+/// Issues two certificates with a change of key between them, and revokes the second. None where Node.js or the package
+/// isn't there.
+fn lives(
+    site: &Site,
+    names: &[&str],
+    challenge: &str,
+    binding: Option<&Binding>,
+) -> Option<[Obtained; 2]> {
+    // A program of its own name, which `scripts/test` makes: Node.js with the package.
+    let mut client = program("node-acme-client")?;
+    client.env("NODE_EXTRA_CA_CERTS", site.server.root_pem_path());
+    client.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/acme_client.cjs"));
+    let wanted = json!({
+        "directory": site.server.directory_url(),
+        "names": names,
+        "challenge": challenge,
+        "binding": binding.map_or_else(
+            || json!({}),
+            |binding| json!({"kid": binding.kid, "hmacKey": binding.mac_key}),
+        ),
+        "http_port": site.http_port,
+        "tls_port": site.tls_port,
+        "records": site.dns.records(),
+    });
+    let mut child = client
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(wanted.to_string().as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let got: Value = serde_json::from_slice(&output.stdout).unwrap();
+    Some(["first", "second"].map(|which| {
+        let folder = site.server.scratch(which);
+        let obtained = Obtained {
+            chain: folder.join("chain.pem"),
+            key: folder.join("key.pem"),
+        };
+        fs::write(&obtained.chain, got[which]["chain"].as_str().unwrap()).unwrap();
+        fs::write(&obtained.key, got[which]["key"].as_str().unwrap()).unwrap();
+        obtained
+    }))
 }
 
-/// What the program got.
-pub struct Obtained {
-    /// The leaf and what is above it, in PEM.
-    pub chain: PathBuf,
-    /// Its private key, in PEM.
-    pub key: PathBuf,
-    /// What the program printed.
-    pub said: String,
+#[test]
+fn it_issues_renews_and_revokes_by_every_challenge_that_it_knows_and_changes_its_key() {
+    for challenge in ["http-01", "tls-alpn-01", "dns-01"] {
+        let site = Site::start();
+        let Some([first, second]) = lives(&site, &["www.fleet.test"], challenge, None) else {
+            return;
+        };
+        site.server_certificate(&first, &["DNS:www.fleet.test"]);
+        let serial = super::openssl::serial(&second.chain).expect("openssl");
+        site.is_revoked(&serial, "keyCompromise");
+    }
 }
 
-/// Orders with certbot; none where it isn't installed.
-///
-/// certbot's account keys are RSA of 2048 bits, signing with RS256, and it knows no other.
-pub fn certbot(order: &Order<'_>) -> Option<Obtained> {
-    let mut certbot = program("certbot")?;
-    certbot.env("REQUESTS_CA_BUNDLE", order.root_pem);
-    certbot.args([
-        "certonly",
-        "--non-interactive",
-        "--agree-tos",
-        "--register-unsafely-without-email",
-        "--standalone",
-        "--preferred-challenges",
-        "http",
-        "--http-01-address",
-        "127.0.0.1",
-        "--http-01-port",
-        &order.http01_port.to_string(),
-        "--server",
-        order.directory_url,
-    ]);
-    for (option, folder) in [
-        ("--config-dir", "config"),
-        ("--work-dir", "work"),
-        ("--logs-dir", "logs"),
-    ] {
-        certbot.arg(option).arg(order.folder.join(folder));
-    }
-    if let Some((kid, mac_key)) = order.binding {
-        certbot.args(["--eab-kid", kid, "--eab-hmac-key", mac_key]);
-    }
-    for name in order.names {
-        certbot.args(["--domain", name]);
-    }
-    let said = succeeds(&mut certbot);
-    let live = order.folder.join("config/live").join(order.names[0]);
-    Some(Obtained {
-        chain: live.join("fullchain.pem"),
-        key: live.join("privkey.pem"),
-        said,
-    })
-}
-
-/// Orders with lego; none where it isn't installed.
-pub fn lego(order: &Order<'_>) -> Option<Obtained> {
-    let mut lego = program("lego")?;
-    lego.env("LEGO_CA_CERTIFICATES", order.root_pem);
-    lego.arg("--path").arg(order.folder).args([
-        "--server",
-        order.directory_url,
-        "--accept-tos",
-        // lego won't begin without one.
-        "--email",
-        "ada@fleet.test",
-        "--http",
-        "--http.port",
-        &format!("127.0.0.1:{}", order.http01_port),
-    ]);
-    if let Some((kid, mac_key)) = order.binding {
-        lego.args(["--eab", "--kid", kid, "--hmac", mac_key]);
-    }
-    for name in order.names {
-        lego.args(["--domains", name]);
-    }
-    let said = succeeds(lego.arg("run"));
-    let certificates = order.folder.join("certificates");
-    Some(Obtained {
-        chain: certificates.join(format!("{}.crt", order.names[0])),
-        key: certificates.join(format!("{}.key", order.names[0])),
-        said,
-    })
+#[test]
+fn it_issues_renews_and_revokes_with_a_binding() {
+    let site = Site::with("[acme]\nexternal_account = \"required\"");
+    let binding = site.invite("service:billing/etl", "etl.fleet.test");
+    let Some([first, second]) = lives(&site, &["etl.fleet.test"], "http-01", Some(&binding)) else {
+        return;
+    };
+    let shown = site.shown(&super::openssl::serial(&first.chain).expect("openssl"));
+    assert_eq!(shown["principal"], "service:billing/etl", "{shown}");
+    let serial = super::openssl::serial(&second.chain).expect("openssl");
+    site.is_revoked(&serial, "keyCompromise");
 }
