@@ -72,21 +72,20 @@ async fn answer(
     check_owner(&account, owner.as_str())?;
     let chains = state.authority.chains(&certificate);
     let pem = chains
-        .pem
         .get(number)
         .ok_or_else(|| Problem::not_found("chain"))?;
     let content_type = [(header::CONTENT_TYPE, "application/pem-certificate-chain")];
     let mut response = (content_type, pem.clone()).into_response();
-    let others = (0..chains.pem.len())
+    let others = (0..chains.len())
         .filter(|other| *other != number)
         .map(|other| match other {
             0 => state.urls.certificate(&serial),
             other => state.urls.alternate_certificate(&serial, other),
-        })
-        .map(|url| (url, "alternate"));
-    let up = chains.issuer_url.into_iter().map(|url| (url, "up"));
-    for (url, relation) in others.chain(up) {
-        if let Ok(link) = HeaderValue::try_from(format!("<{url}>;rel=\"{relation}\"")) {
+        });
+    // No rel="up": it is for media types without the chain (RFC 8555 section 7.1), and clients that see one, Caddy, go there
+    // and fail.
+    for url in others {
+        if let Ok(link) = HeaderValue::try_from(format!("<{url}>;rel=\"alternate\"")) {
             response.headers_mut().append(header::LINK, link);
         }
     }

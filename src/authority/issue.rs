@@ -35,19 +35,13 @@ pub(super) struct Leaf {
     pub(super) principal: Option<Principal>,
     /// DNS names and addresses; the principal's URI is added here.
     pub(super) names: Vec<GeneralName>,
+    /// Which of the DNS names whoever asked would have as common name.
+    pub(super) first_name: Option<String>,
     pub(super) enrolment: Option<EnrolmentId>,
     pub(super) account: Option<AccountId>,
     pub(super) order: Option<OrderId>,
     /// What of the profile's validity is wanted.
     pub(super) validity: WantedValidity,
-}
-
-/// The chains that a certificate can be had with.
-pub struct Chains {
-    /// PEM, the leaf first, up to the roots and without them (RFC 8555 section 9.1); the usual one first.
-    pub pem: Vec<String>,
-    /// Where the issuer's certificate is.
-    pub issuer_url: Option<String>,
 }
 
 /// A server certificate that the authority made for itself.
@@ -100,7 +94,12 @@ impl Authority {
         let serial =
             Serial::random().map_err(|error| AuthorityError::Internal(error.to_string()))?;
         let list_shard = serial.shard(issuer.shards());
-        let common_name = common_name(profile.subject.common_name, leaf.principal.as_ref(), &names);
+        let common_name = common_name(
+            profile.subject.common_name,
+            leaf.principal.as_ref(),
+            leaf.first_name.as_deref(),
+            &names,
+        );
         let mut draft = Draft {
             subject: profile.subject.subject(common_name),
             names,
@@ -151,6 +150,7 @@ impl Authority {
             public_key,
             principal: None,
             names,
+            first_name: None,
             enrolment: None,
             account: None,
             order: None,
@@ -188,9 +188,10 @@ impl Authority {
         self.inner.own_certificate.lock().map(|(_, ends)| ends)
     }
 
-    /// A certificate's chains.
+    /// The chains that a certificate can be had with, the usual one first: PEM, the leaf first, up to the roots and without
+    /// them (RFC 8555 section 9.1).
     #[must_use]
-    pub fn chains(&self, record: &CertificateRecord) -> Chains {
+    pub fn chains(&self, record: &CertificateRecord) -> Vec<String> {
         let issuers = self.issuers();
         let pem = |above: Vec<Vec<u8>>| {
             let mut pem = to_pem(&record.der);
@@ -198,34 +199,35 @@ impl Authority {
             pem
         };
         match issuers.by_id(&record.issuer) {
-            Some(issuer) => Chains {
-                pem: std::iter::once(issuers.chain(issuer))
-                    .chain(issuers.alternate_chains(issuer))
-                    .map(pem)
-                    .collect(),
-                issuer_url: Some(issuer.certificate_url()),
-            },
-            None => Chains {
-                pem: vec![pem(Vec::new())],
-                issuer_url: None,
-            },
+            Some(issuer) => std::iter::once(issuers.chain(issuer))
+                .chain(issuers.alternate_chains(issuer))
+                .map(pem)
+                .collect(),
+            None => vec![pem(Vec::new())],
         }
     }
 }
 
 /// Decoration for people who read certificates, by the profile's rule; where it fits (RFC 5280 A.1 ub-common-name). Nothing
-/// of ours takes it for an identity, but certbot and lego take it for a domain when they renew, so by default it is never
-/// anything else beside DNS names.
+/// of ours takes it for an identity, but certbot and lego take it for a domain when they renew, and lego names its files by
+/// it: so by default it is never anything else beside DNS names, and of these the one that was asked for.
 fn common_name(
     rule: CommonNameRule,
     principal: Option<&Principal>,
+    first_name: Option<&str>,
     names: &[GeneralName],
 ) -> Option<String> {
     let dns = || {
-        names.iter().find_map(|name| match name {
-            GeneralName::Dns(name) => Some(DnsName::as_str(name).to_owned()),
-            GeneralName::Ip(_) | GeneralName::Uri(_) => None,
-        })
+        let dns_names = || {
+            names.iter().filter_map(|name| match name {
+                GeneralName::Dns(name) => Some(DnsName::as_str(name)),
+                GeneralName::Ip(_) | GeneralName::Uri(_) => None,
+            })
+        };
+        dns_names()
+            .find(|name| first_name.is_some_and(|first| name.eq_ignore_ascii_case(first)))
+            .or_else(|| dns_names().next())
+            .map(str::to_owned)
     };
     let path = || principal.map(|principal| principal.path().to_owned());
     let text = match rule {

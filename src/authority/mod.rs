@@ -66,7 +66,7 @@ pub use founding::{Founding, found};
 pub use in_progress::InProgress;
 pub use incident::OpenIncident;
 pub use invitation::{Invite, Invited};
-pub use issue::{Chains, OwnCertificate};
+pub use issue::OwnCertificate;
 pub use issuer::{Issuer, IssuerSet, KeyHome, TrustBundle, issuer_certificate_url, list_url};
 pub use list::{CurrentList, ListFault, ListRound, ListSchedule};
 pub use ocsp::{ActiveResponder, OcspAnswer, OcspAnswerKind, OcspSchedule, ocsp_url};

@@ -369,6 +369,7 @@ impl Authority {
             faults.push(differ.into());
         }
         let public_key = request.public_key().clone();
+        let first_name = request.common_names().first().cloned();
         let profile = self.profiles().enrolled(&order.profile)?;
         let blocked = self
             .store()
@@ -395,6 +396,7 @@ impl Authority {
             public_key,
             principal,
             names: order.general_names(),
+            first_name,
             enrolment: enrolment.map(|enrolment| enrolment.id.clone()),
             account: Some(account.id.clone()),
             order: Some(order.id.clone()),

@@ -1,9 +1,6 @@
 //! A server for the ACME clients of others, with what it validates against: names, and ports that clients answer at.
 
-use std::{
-    net::TcpListener,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -11,7 +8,7 @@ use super::{
     dns::Dns,
     openssl::{Chain, extension, key_belongs_to, serial},
 };
-use crate::support::{Server, eventually};
+use crate::support::{Server, eventually, free_port};
 
 /// The server, and where it looks.
 pub struct Site {
@@ -41,7 +38,7 @@ impl Site {
     /// With more configuration: whole sections.
     pub fn with(config: &str) -> Self {
         let dns = Dns::start();
-        let [http_port, tls_port] = free_ports();
+        let (http_port, tls_port) = (free_port(), free_port());
         let server = Server::builder()
             .config(&format!(
                 "[acme.validation]\nhttp_port = {http_port}\ntls_alpn_port = {tls_port}\nresolvers = [\"{}\"]\nallow_networks = [\"127.0.0.0/8\"]\n{config}",
@@ -156,9 +153,4 @@ pub fn names_of(chain: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
-}
-
-fn free_ports() -> [u16; 2] {
-    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
 }

@@ -9,7 +9,10 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -143,8 +146,24 @@ impl Builder {
 }
 
 fn free_ports() -> [SocketAddr; 4] {
-    let listeners = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("its address"))
+    [(); 4].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())))
+}
+
+/// A port of 127.0.0.1 that nobody has, and that nobody is given by the system either: those begin at 32768, and a test
+/// beside this one may take any of them for a connection before the server listens.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 12_000;
+    const PORTS: u32 = 20_000;
+    loop {
+        let turn = NEXT.fetch_add(1, Ordering::Relaxed);
+        // Two runs at once begin at different places.
+        let port = FIRST + (std::process::id() * 97 + turn) % PORTS;
+        let port = u16::try_from(port).expect("below 32768");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A running server. It ends with its owner.
