@@ -72,6 +72,8 @@ pub struct AcmeSettings {
     pub validation: ValidationSettings,
     /// How many orders a page of an account's list has.
     pub orders_per_page: usize,
+    /// The seed of the trouble that is made on purpose. The configuration has no key for it; see [`Self::with_chaos`].
+    pub chaos: Option<u64>,
 }
 
 /// A directory as checked.
@@ -88,6 +90,17 @@ pub struct DirectorySettings {
 }
 
 impl AcmeSettings {
+    /// The same with trouble on purpose: for testing clients, and for nothing else.
+    #[must_use]
+    pub fn with_chaos(mut self, seed: u64) -> Self {
+        self.chaos = Some(seed);
+        self.orders_per_page = 1;
+        for directory in &mut self.directories {
+            directory.rules.reuse_authorizations = MAX_REUSE;
+        }
+        self
+    }
+
     /// The rules of all directories.
     #[must_use]
     pub fn directories(&self) -> Directories {
@@ -151,6 +164,7 @@ impl AcmeConfig {
             directories,
             validation: self.validation.clone().unwrap_or_default().check()?,
             orders_per_page: ORDERS_PER_PAGE,
+            chaos: None,
         })
     }
 

@@ -13,6 +13,7 @@ pub mod authorization;
 pub mod certificate;
 mod certificate_key;
 pub mod challenge;
+pub mod chaos;
 pub mod config;
 pub mod directory;
 pub mod external_account_binding;

@@ -14,7 +14,7 @@ use axum::{
 };
 
 use super::{
-    account, authorization, certificate, challenge, directory, key_change, limits,
+    account, authorization, certificate, challenge, chaos, directory, key_change, limits,
     nonce::{self, REPLAY_NONCE},
     order,
     problem::Problem,
@@ -73,6 +73,10 @@ fn directory_router(state: Arc<AcmeState>) -> Router {
         .route(&path("trust-bundle"), post(trust_bundle::read))
         .route(&path("{*rest}"), any(no_such_resource))
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&state),
+            chaos::disturb,
+        ))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&state),
             limits::admit,

@@ -140,7 +140,17 @@ fn redeem_nonce(jws: &Jws, state: &AcmeState) -> Result<(), Problem> {
     state
         .nonces
         .redeem(nonce, state.clock.now())
-        .map_err(|error| bad(error.to_string()))
+        .map_err(|error| bad(error.to_string()))?;
+    if state
+        .chaos
+        .as_ref()
+        .is_some_and(|chaos| chaos.refuses_nonce())
+    {
+        return Err(bad(
+            "this server was started with --chaos and refuses the nonce on purpose".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 impl SignedRequest {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::{
+    chaos::Chaos,
     config::{AcmeSettings, DirectorySettings},
     nonce::Nonces,
     urls::Urls,
@@ -23,6 +24,8 @@ pub struct AcmeState {
     pub(super) settings: DirectorySettings,
     /// How many orders a page of an account's list has.
     pub(super) orders_per_page: usize,
+    /// Trouble on purpose, if there is to be any.
+    pub(super) chaos: Option<Arc<Chaos>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) urls: Urls,
     pub(super) nonces: Arc<Nonces>,
@@ -56,6 +59,7 @@ impl AcmeServer {
         let validations = Arc::new(Validations::new(validator, &settings.validation));
         let nonces = Arc::new(Nonces::new().map_err(|_| AcmeSetUpError::Random)?);
         let orders_per_page = settings.orders_per_page.max(1);
+        let chaos = settings.chaos.map(|seed| Arc::new(Chaos::new(seed)));
         let directories = settings
             .directories
             .into_iter()
@@ -65,6 +69,7 @@ impl AcmeServer {
                     urls: Urls::new(base_url, &settings.rules.name),
                     settings,
                     orders_per_page,
+                    chaos: chaos.clone(),
                     clock: Arc::clone(clock),
                     nonces: Arc::clone(&nonces),
                     validations: Arc::clone(&validations),

@@ -138,7 +138,13 @@ impl AgentError {
                 problem: "it is still at work".to_owned(),
             },
             instant_acme::Error::Other(other) => match other.downcast::<TransportError>() {
-                Ok(transport) => Self::from(*transport),
+                Ok(transport) => match *transport {
+                    TransportError::Busy(_) => Self::Unavailable {
+                        step,
+                        problem: transport.to_string(),
+                    },
+                    _ => Self::from(*transport),
+                },
                 Err(other) => Self::Protocol {
                     step,
                     detail: other.to_string(),
@@ -258,6 +264,7 @@ impl From<TransportError> for AgentError {
                 detail: error.to_string(),
             },
             TransportError::Tls(_)
+            | TransportError::Busy(_)
             | TransportError::Unreachable { .. }
             | TransportError::Slow { .. }
             | TransportError::Answer { .. }

@@ -12,6 +12,7 @@ use super::{
     key::DeviceKey,
     random::random,
     renewal::jittered,
+    signed_request::{ATTEMPTS, is},
     transport::Transport,
 };
 
@@ -19,6 +20,22 @@ use super::{
 const PATIENCE: Duration = Duration::from_secs(90);
 const FIRST_POLL: Duration = Duration::from_millis(250);
 const SLOWEST_POLL: Duration = Duration::from_secs(10);
+
+/// Asks again while nothing but the nonce is refused (RFC 8555 section 6.5). The library does so twice; what it was to do
+/// has not been done then, so it may be asked for once more.
+macro_rules! ask {
+    ($ask:expr) => {{
+        let mut left = ATTEMPTS;
+        loop {
+            match $ask.await {
+                Err(instant_acme::Error::Api(problem)) if left > 0 && is(&problem, "badNonce") => {
+                    left -= 1;
+                }
+                outcome => break outcome,
+            }
+        }
+    }};
+}
 
 /// Orders what `account` may order, for `key`, and returns the key with its certificate.
 ///
@@ -48,12 +65,15 @@ pub async fn obtain(
     {
         request = request.profile(profile);
     }
-    let mut order = client
-        .new_order(&request)
-        .await
-        .map_err(failed(Step::Order))?;
+    let mut order = ask!(client.new_order(&request)).map_err(failed(Step::Order))?;
     if order.state().status == OrderStatus::Pending {
-        check_authorizations(&mut order, account).await?;
+        let offered = ask!(challenges(&mut order)).map_err(failed(Step::Order))?;
+        if let Some((identifier, offered)) = offered {
+            return Err(AgentError::Challenge {
+                identifier,
+                offered,
+            });
+        }
     }
     settle(transport, account, &mut order, Step::Order, |status| {
         status != OrderStatus::Pending
@@ -61,17 +81,12 @@ pub async fn obtain(
     .await?;
 
     let csr = key.certificate_request(&account.identifiers)?;
-    order
-        .finalize_csr(&csr)
-        .await
-        .map_err(failed(Step::Finalize))?;
+    ask!(order.finalize_csr(&csr)).map_err(failed(Step::Finalize))?;
     settle(transport, account, &mut order, Step::Finalize, |status| {
         matches!(status, OrderStatus::Valid)
     })
     .await?;
-    let pem = order
-        .certificate()
-        .await
+    let pem = ask!(order.certificate())
         .map_err(failed(Step::Download))?
         .ok_or_else(|| protocol("the order is valid and has no certificate"))?;
 
@@ -90,28 +105,23 @@ pub async fn obtain(
     })
 }
 
-/// All authorizations must be valid already: the invitation vouches for the device.
-async fn check_authorizations(
-    order: &mut Order,
-    account: &StoredAccount,
-) -> Result<(), AgentError> {
+/// All authorizations must be valid already: the invitation vouches for the device. Else, an identifier that isn't, and the
+/// challenges that the server offers for it.
+async fn challenges(order: &mut Order) -> Result<Option<(String, String)>, instant_acme::Error> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
-        let authorization =
-            authorization.map_err(|error| AgentError::from_acme(Step::Order, error, account))?;
+        let authorization = authorization?;
         if authorization.status != AuthorizationStatus::Valid {
             let offered: Vec<_> = authorization
                 .challenges
                 .iter()
                 .map(|challenge| challenge_name(&challenge.r#type))
                 .collect();
-            return Err(AgentError::Challenge {
-                identifier: authorization.identifier().to_string(),
-                offered: offered.join(", "),
-            });
+            let identifier = authorization.identifier().to_string();
+            return Ok(Some((identifier, offered.join(", "))));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 fn challenge_name(kind: &instant_acme::ChallengeType) -> String {
@@ -165,9 +175,7 @@ async fn settle(
         tokio::time::sleep(wait).await;
         waited += wait;
         pause = (pause * 2).min(SLOWEST_POLL);
-        order
-            .refresh()
-            .await
+        ask!(async { order.refresh().await.map(drop) })
             .map_err(|error| AgentError::from_acme(step, error, account))?;
     }
 }

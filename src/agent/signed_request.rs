@@ -20,7 +20,7 @@ use super::{
 };
 
 /// How often a request is repeated with a fresh nonce (RFC 8555 section 6.5).
-const ATTEMPTS: usize = 5;
+pub(super) const ATTEMPTS: usize = 10;
 
 /// Signs and sends for one account.
 pub struct SignedRequests<'a> {

@@ -7,7 +7,7 @@ use http::{
     HeaderValue, Method, Request, Response, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
 };
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -16,14 +16,24 @@ use hyper_util::{
 use instant_acme::{BodyWrapper, BytesResponse, HttpClient};
 use parking_lot::Mutex;
 use rustls::{ClientConfig, client::Resumption};
+use time::{
+    OffsetDateTime, PrimitiveDateTime, format_description::BorrowedFormatItem,
+    macros::format_description,
+};
 
 use super::{
     clock::Clock,
+    random::random,
+    renewal::jittered,
     trust::{ServerTrust, TrustError},
 };
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// How often a server that is busy is asked again, and for how long it may ask for patience each time. Whoever needs more is
+/// left alone until the next attempt.
+const BUSY_ATTEMPTS: u32 = 10;
+const BUSY_PATIENCE: Duration = Duration::from_secs(10);
 /// The longest answer that is read: a chain of ten large certificates is a quarter of it.
 const LARGEST_ANSWER: usize = 256 * 1024;
 const AGENT: &str = concat!("portcullis-agent/", env!("CARGO_PKG_VERSION"));
@@ -34,6 +44,7 @@ pub struct Transport {
     client: Client<HttpsConnector<HttpConnector>, BodyWrapper<Bytes>>,
     trust: Arc<ServerTrust>,
     retry_after: Arc<Mutex<Option<Duration>>>,
+    clock: Clock,
 }
 
 impl Transport {
@@ -42,12 +53,13 @@ impl Transport {
     /// # Errors
     /// The cryptographic provider can't do TLS 1.2 or 1.3.
     pub fn new(trust: Arc<ServerTrust>, clock: Clock) -> Result<Self, TransportError> {
-        let mut tls = ClientConfig::builder_with_details(trust.provider().clone(), Arc::new(clock))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| TransportError::Tls(error.to_string()))?
-            .dangerous()
-            .with_custom_certificate_verifier(trust.clone())
-            .with_no_client_auth();
+        let mut tls =
+            ClientConfig::builder_with_details(trust.provider().clone(), Arc::new(clock.clone()))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| TransportError::Tls(error.to_string()))?
+                .dangerous()
+                .with_custom_certificate_verifier(trust.clone())
+                .with_no_client_auth();
         // A connection every few hours gains nothing from tickets, and every handshake is then verified in full.
         tls.resumption = Resumption::disabled();
         let mut tcp = HttpConnector::new();
@@ -69,6 +81,7 @@ impl Transport {
             client,
             trust,
             retry_after: Arc::default(),
+            clock,
         })
     }
 
@@ -78,18 +91,47 @@ impl Transport {
         &self.trust
     }
 
-    /// How long the last answer asked to wait (RFC 9110 section 10.2.3, in seconds only).
+    /// How long the last answer asked to wait (RFC 9110 section 10.2.3).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         *self.retry_after.lock()
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole answer. A server that is busy and says for how short a time is asked again
+    /// with the very same request: it has carried out nothing, or refuses the nonce that it has seen.
     ///
     /// # Errors
     /// The server can't be reached, isn't trusted, takes too long or sends too much, or answers with an error that
     /// isn't an ACME problem document.
     pub async fn send(
+        &self,
+        request: Request<BodyWrapper<Bytes>>,
+    ) -> Result<Response<Bytes>, TransportError> {
+        let (head, body) = request.into_parts();
+        let Ok(body) = body.collect().await.map(Collected::to_bytes);
+        let mut attempt = 1;
+        loop {
+            let body = BodyWrapper::from(body.to_vec());
+            let answer = self
+                .send_once(Request::from_parts(head.clone(), body))
+                .await?;
+            let busy = matches!(
+                answer.status(),
+                StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+            );
+            match self.retry_after() {
+                Some(wait) if busy && attempt < BUSY_ATTEMPTS && wait <= BUSY_PATIENCE => {
+                    attempt += 1;
+                    // Those who were sent away together shall not come back together.
+                    let spread = jittered(Duration::from_millis(500), random());
+                    tokio::time::sleep(wait + spread).await;
+                }
+                Some(_) | None => return Ok(answer),
+            }
+        }
+    }
+
+    async fn send_once(
         &self,
         mut request: Request<BodyWrapper<Bytes>>,
     ) -> Result<Response<Bytes>, TransportError> {
@@ -127,8 +169,7 @@ impl Transport {
         *self.retry_after.lock() = answer
             .headers()
             .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map(Duration::from_secs);
+            .and_then(|value| wait(value.to_str().ok()?.trim(), self.clock.now()));
         let status = answer.status();
         let problem = answer
             .headers()
@@ -156,6 +197,7 @@ impl HttpClient for Transport {
         let this = self.clone();
         Box::pin(async move {
             let is_directory = request.method() == Method::GET;
+            let is_nonce = request.method() == Method::HEAD;
             let answer = this
                 .send(request)
                 .await
@@ -164,9 +206,26 @@ impl HttpClient for Transport {
             if is_directory && !answer.status().is_success() {
                 return Err(serde_json::from_slice::<instant_acme::Problem>(answer.body())?.into());
             }
+            // It takes any other answer for a fault of the server's, for good.
+            if is_nonce && !answer.status().is_success() {
+                let busy = TransportError::Busy(answer.status());
+                return Err(instant_acme::Error::Other(Box::new(busy)));
+            }
             Ok(BytesResponse::from(answer.map(Full::new)))
         })
     }
+}
+
+/// How long a field `Retry-After` asks to wait: seconds, or until a date (RFC 9110 sections 5.6.7 and 10.2.3).
+fn wait(text: &str, now: OffsetDateTime) -> Option<Duration> {
+    const DATE: &[BorrowedFormatItem<'_>] = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = PrimitiveDateTime::parse(text, DATE).ok()?.assume_utc();
+    Some(Duration::try_from(date - now).unwrap_or_default())
 }
 
 /// Why there is no answer.
@@ -200,6 +259,9 @@ pub enum TransportError {
         /// What happened.
         detail: String,
     },
+    /// It has no time for as little as a nonce.
+    #[error("the server has no time and answered {0}")]
+    Busy(StatusCode),
     /// The answer is an error, but not from an ACME server.
     #[error(
         "{origin}{path} answered {status}, and not as an ACME server does: check the directory's URL"
@@ -242,5 +304,25 @@ impl TransportError {
             return Self::Untrusted(trust.clone());
         }
         Self::Tls(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn a_server_asks_to_wait_for_seconds_or_until_a_date() {
+        let now = datetime!(1994-11-06 08:49:30 UTC);
+        for (text, seconds) in [
+            ("120", Some(120)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(7)),
+            ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+        ] {
+            assert_eq!(wait(text, now), seconds.map(Duration::from_secs), "{text}");
+        }
     }
 }

@@ -54,12 +54,23 @@ pub struct Server {
     shutdown: CancellationToken,
 }
 
-/// Starts a server from its state directory. It is ready when this returns.
+/// Starts a server from its state directory. It is ready when this returns. With `chaos`, the seed of it, the ACME server
+/// makes trouble on purpose, for clients on this machine.
 ///
 /// # Errors
 /// [`ServeError`]; nothing is left running, and what was on the disk is as it was.
-pub async fn serve(state: &StateDir, clock: Arc<dyn Clock>) -> Result<Server, ServeError> {
-    let settings = read_settings(state)?;
+pub async fn serve(
+    state: &StateDir,
+    clock: Arc<dyn Clock>,
+    chaos: Option<u64>,
+) -> Result<Server, ServeError> {
+    let mut settings = read_settings(state)?;
+    if let Some(seed) = chaos {
+        if !settings.server_listen.ip().is_loopback() {
+            return Err(ServeError::Chaos(settings.server_listen));
+        }
+        settings.acme = settings.acme.with_chaos(seed);
+    }
     refuse_restored(state)?;
     // What can be at fault in files first, then the sockets, then the store: a start that fails changes nothing.
     let materials = Materials::read(state, &settings, clock.now()).await?;
@@ -564,6 +575,12 @@ pub enum ServeError {
     /// The ACME server.
     #[error("ACME: {0}")]
     Acme(String),
+    /// Trouble on purpose where others could meet it.
+    #[error(
+        "--chaos makes trouble for every client, and server.listen = {0} can be reached from outside of this machine: use a \
+         loopback address, such as 127.0.0.1:8444, or start without --chaos"
+    )]
+    Chaos(SocketAddr),
 }
 
 impl ServeError {
@@ -572,7 +589,10 @@ impl ServeError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Keeping(error) => error.exit_code(),
-            Self::Config(_) | Self::Policy { .. } | Self::CaKey(CaKeyError::Refused(_)) => 64,
+            Self::Config(_)
+            | Self::Policy { .. }
+            | Self::Chaos(_)
+            | Self::CaKey(CaKeyError::Refused(_)) => 64,
             Self::State(_)
             | Self::Passphrase(_)
             | Self::CaKey(CaKeyError::Failed(_))

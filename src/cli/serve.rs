@@ -30,6 +30,13 @@ pub(super) struct ServeArgs {
         value_name = "FILTER"
     )]
     log: String,
+    /// Make trouble on purpose, to test ACME clients: refuse good nonces, be slow, be busy, answer in another order. Never
+    /// in production, and on a loopback address only
+    #[arg(long)]
+    chaos: bool,
+    /// With --chaos: what happens is drawn from this number; a random one is printed otherwise
+    #[arg(long, value_name = "NUMBER", requires = "chaos")]
+    chaos_seed: Option<u64>,
     /// For tests: be so many seconds ahead of the system's clock
     #[arg(long, hide = true, default_value_t = 0)]
     test_clock_ahead: u64,
@@ -56,18 +63,31 @@ pub(super) fn run(args: &ServeArgs, state: &StateDir) -> Outcome {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::ahead_by(Duration::from_secs(
         args.test_clock_ahead,
     )));
+    let chaos = match (args.chaos, args.chaos_seed) {
+        (false, _) => None,
+        (true, Some(seed)) => Some(seed),
+        (true, None) => Some(random_seed()?),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(Failure::new)?;
     runtime.block_on(async {
-        let server = serve(state, clock)
+        let server = serve(state, clock, chaos)
             .await
             .map_err(|error: ServeError| Failure {
                 code: error.exit_code(),
                 message: error.to_string(),
             })?;
         let settings = server.settings();
+        if let Some(seed) = chaos {
+            tracing::warn!(
+                seed,
+                "CHAOS: this server makes trouble on purpose, for every ACME client; it is for testing clients only"
+            );
+            say!("CHAOS: trouble on purpose for every ACME client; never in production");
+            say!("  again   portcullis serve --chaos --chaos-seed {seed}");
+        }
         say!("portcullis is ready");
         say!("  ACME    {}", server.directory());
         say!("  gate    https://{}", server.gate_address());
@@ -85,4 +105,12 @@ pub(super) fn run(args: &ServeArgs, state: &StateDir) -> Outcome {
         server.shut_down().await;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// A seed that can be typed.
+fn random_seed() -> Result<u64, Failure> {
+    let mut octets = [0; 4];
+    aws_lc_rs::rand::fill(&mut octets)
+        .map_err(|_| Failure::new("the system gives no random bytes for --chaos"))?;
+    Ok(u32::from_be_bytes(octets).into())
 }

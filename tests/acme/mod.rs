@@ -7,6 +7,7 @@ mod authorization;
 mod authorization_reuse;
 mod certificate;
 mod chain;
+mod chaos;
 mod client;
 mod directory;
 mod dns01;

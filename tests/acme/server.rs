@@ -109,6 +109,14 @@ impl Server {
         .await
     }
 
+    /// One that makes trouble on purpose.
+    pub async fn with_chaos(seed: u64) -> Self {
+        Self::with_settings(AcmeConfig::default(), Profiles::default(), |settings| {
+            *settings = settings.clone().with_chaos(seed);
+        })
+        .await
+    }
+
     /// And with profiles of the test's own.
     pub async fn with_profiles(config: AcmeConfig, profiles: Profiles) -> Self {
         Self::with_settings(config, profiles, |_| {}).await

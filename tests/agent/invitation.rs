@@ -6,6 +6,7 @@ use portcullis::agent::state::StateDirectory;
 use portcullis_ca::revocation::RevocationReason;
 
 use super::{
+    other_side::Trouble,
     pebble::{agent, text},
     server::Server,
 };
@@ -20,9 +21,16 @@ fn serial(state: &Path) -> String {
         .to_owned()
 }
 
-#[test]
-fn an_invited_device_enrols_by_its_permanent_identifier_and_gets_its_principal() {
-    let server = Server::start();
+with_and_without_chaos! {
+    an_invited_device_enrols_by_its_permanent_identifier_and_gets_its_principal
+    an_invitation_for_one_device_enrols_no_second_one
+    a_device_whose_certificate_was_revoked_stays_out_until_it_is_invited_again
+    the_directory_of_another_identity_is_not_taken_unless_that_is_said
+    an_agent_left_running_after_a_revocation_says_what_to_do_and_recovers_when_invited_again
+}
+
+fn an_invited_device_enrols_by_its_permanent_identifier_and_gets_its_principal(trouble: Trouble) {
+    let server = Server::start(trouble);
     let parent = tempfile::tempdir().unwrap();
     for key_type in ["p256", "p384", "ed25519"] {
         let state = parent.path().join(key_type);
@@ -47,9 +55,8 @@ fn an_invited_device_enrols_by_its_permanent_identifier_and_gets_its_principal()
     assert_eq!(server.certificates().len(), 6);
 }
 
-#[test]
-fn an_invitation_for_one_device_enrols_no_second_one() {
-    let server = Server::start();
+fn an_invitation_for_one_device_enrols_no_second_one(trouble: Trouble) {
+    let server = Server::start(trouble);
     let parent = tempfile::tempdir().unwrap();
     let token = server.invite("fra/sensor-42").encode();
     let first = agent(&parent.path().join("first"), &["enroll", &token]);
@@ -65,9 +72,8 @@ fn an_invitation_for_one_device_enrols_no_second_one() {
 
 // Issue "The main job", point 5: the device's agent, left running, can't get another certificate until it is invited
 // again.
-#[test]
-fn a_device_whose_certificate_was_revoked_stays_out_until_it_is_invited_again() {
-    let server = Server::start();
+fn a_device_whose_certificate_was_revoked_stays_out_until_it_is_invited_again(trouble: Trouble) {
+    let server = Server::start(trouble);
     let parent = tempfile::tempdir().unwrap();
     let state = parent.path().join("state");
     let enrolled = agent(
@@ -110,9 +116,8 @@ fn a_device_whose_certificate_was_revoked_stays_out_until_it_is_invited_again() 
     assert_eq!(status.status.code(), Some(0), "{}", text(&status));
 }
 
-#[test]
-fn the_directory_of_another_identity_is_not_taken_unless_that_is_said() {
-    let server = Server::start();
+fn the_directory_of_another_identity_is_not_taken_unless_that_is_said(trouble: Trouble) {
+    let server = Server::start(trouble);
     let parent = tempfile::tempdir().unwrap();
     let state = parent.path().join("state");
     let mine = server.invite("fra/a").encode();
@@ -144,9 +149,10 @@ fn the_directory_of_another_identity_is_not_taken_unless_that_is_said() {
     assert_eq!(shown["principal"], "spiffe://acme.test/device/fra/b");
 }
 
-#[test]
-fn an_agent_left_running_after_a_revocation_says_what_to_do_and_recovers_when_invited_again() {
-    let server = Server::start();
+fn an_agent_left_running_after_a_revocation_says_what_to_do_and_recovers_when_invited_again(
+    trouble: Trouble,
+) {
+    let server = Server::start(trouble);
     let parent = tempfile::tempdir().unwrap();
     let state = parent.path().join("state");
     let enrolled = agent(

@@ -17,12 +17,12 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use instant_acme::{Account, ChallengeType, NewOrder, RetryPolicy};
 use portcullis::agent::{
     account::StoredAccount, certificate::Certificate, identifier::Identifier,
-    state::StateDirectory, token::InvitationToken,
+    token::InvitationToken,
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 /// Far more than anything takes, so that only a fault reaches it.
-pub const DEADLINE: Duration = Duration::from_secs(10);
+pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A running Pebble, with a root of its own for TLS.
 pub struct Pebble {
@@ -113,11 +113,6 @@ impl Pebble {
         format!("https://localhost:{}/dir", self.port)
     }
 
-    /// The same, by an address that isn't in its certificate.
-    pub fn wrong_name_url(&self) -> String {
-        format!("https://127.0.0.1:{}/dir", self.port)
-    }
-
     /// The file that holds its root certificate.
     pub fn root_file(&self) -> std::path::PathBuf {
         self.directory.path().join("root.pem")
@@ -130,17 +125,12 @@ impl Pebble {
 
     /// An invitation by the key `inv-NUMBER`.
     pub fn token(&self, number: u8) -> InvitationToken {
-        self.token_with(number, [number; 32], self.pin())
-    }
-
-    /// An invitation with another MAC key or pin.
-    pub fn token_with(&self, number: u8, mac: [u8; 32], pin: [u8; 32]) -> InvitationToken {
         InvitationToken::new(
             &self.directory_url(),
             &format!("inv-{number}"),
-            &mac,
+            &[number; 32],
             vec![Identifier::Dns("sensor-42.example".into())],
-            pin,
+            self.pin(),
             None,
         )
         .unwrap()
@@ -179,26 +169,6 @@ impl Pebble {
             Ok(())
         })
     }
-
-    /// Enrols with the agent as a program: once to register, and once more after the authorization is made valid.
-    pub fn enrol(&self, state: &Path, number: u8) {
-        self.enrol_by(state, number, &self.directory_url());
-    }
-
-    /// The same, by another way to its directory.
-    pub fn enrol_by(&self, state: &Path, number: u8, url: &str) {
-        let token = self.token(number).encode();
-        let first = agent(state, &["enroll", &token, "--server", url]);
-        assert_eq!(first.status.code(), Some(4), "{}", text(&first));
-        let account = StateDirectory::open(state)
-            .unwrap()
-            .pending_account()
-            .unwrap()
-            .unwrap();
-        self.vouch(&account);
-        let second = agent(state, &["enroll", &token, "--server", url]);
-        assert_eq!(second.status.code(), Some(0), "{}", text(&second));
-    }
 }
 
 impl Drop for Pebble {
@@ -207,19 +177,20 @@ impl Drop for Pebble {
     }
 }
 
-/// A way to Pebble that can be closed: connections are then taken and dropped.
+/// A way to a server that can be closed: connections are then taken and dropped.
 pub struct Way {
     port: u16,
+    path: &'static str,
     open: Arc<AtomicBool>,
 }
 
 impl Way {
     /// An open one. It lasts as long as the test's process.
-    pub fn to(pebble: &Pebble) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    pub fn to(address: &str, target: u16, path: &'static str) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let open = Arc::new(AtomicBool::new(true));
-        let (target, is_open) = (pebble.port, open.clone());
+        let is_open = open.clone();
         std::thread::spawn(move || {
             for near in listener.incoming() {
                 let near = near.unwrap();
@@ -238,7 +209,7 @@ impl Way {
                 }
             }
         });
-        Self { port, open }
+        Self { port, path, open }
     }
 
     /// Closes or opens it.
@@ -248,7 +219,7 @@ impl Way {
 
     /// The URL of the directory by this way.
     pub fn directory_url(&self) -> String {
-        format!("https://localhost:{}/dir", self.port)
+        format!("https://localhost:{}{}", self.port, self.path)
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
 use portcullis::agent::state::StateDirectory;
 use serde_json::Value;
 
-use super::pebble::{agent, text};
+use super::{
+    other_side::Trouble,
+    pebble::{agent, text},
+};
 use crate::support::{Server, eventually};
 
 /// The common names of the roots in `root.pem`, and of the CA that issued the certificate.
@@ -55,9 +58,12 @@ fn succeeds(state: &Path, arguments: &[&str]) -> Output {
     output
 }
 
-#[test]
-fn a_device_follows_the_root_and_one_that_was_away_all_the_time_says_what_to_do() {
-    let server = Server::start();
+with_and_without_chaos! {
+    a_device_follows_the_root_and_one_that_was_away_all_the_time_says_what_to_do
+}
+
+fn a_device_follows_the_root_and_one_that_was_away_all_the_time_says_what_to_do(trouble: Trouble) {
+    let server = trouble.server();
     let here = server.enrol("device:fra/here");
     let idle = server.enrol("device:fra/idle");
     let away = server.enrol("device:fra/away");

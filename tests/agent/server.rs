@@ -34,6 +34,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::other_side::{SEED, Trouble};
 use crate::acme::authority;
 
 struct SystemClock;
@@ -54,7 +55,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start() -> Self {
+    pub fn start(trouble: Trouble) -> Self {
         let runtime = Runtime::new().unwrap();
         let state = tempfile::tempdir().unwrap();
         let bundle = Arc::new(Mutex::new(None::<String>));
@@ -73,7 +74,10 @@ impl Server {
                 protocols: vec![ApplicationProtocol::Http2, ApplicationProtocol::Http1],
                 clock: clock.clone(),
             };
-            let settings = AcmeConfig::default().check().unwrap();
+            let mut settings = AcmeConfig::default().check().unwrap();
+            if trouble == Trouble::OnPurpose {
+                settings = settings.with_chaos(SEED);
+            }
             let acme = AcmeServer::new(&authority, settings, &Url::parse(&url).unwrap(), &clock);
             let answer = middleware::from_fn(move |request: Request, next: Next| {
                 let instead = Arc::clone(&instead);

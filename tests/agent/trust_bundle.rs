@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
 use super::{
+    other_side::Trouble,
     pebble::{agent, text},
     renewal::Running,
     server::Server,
@@ -37,9 +38,17 @@ fn normal(pem: &str) -> String {
         .collect()
 }
 
-#[test]
-fn the_roots_on_the_device_are_those_of_the_bundle_and_the_hook_hears_of_every_change() {
-    let server = Server::start();
+with_and_without_chaos! {
+    the_roots_on_the_device_are_those_of_the_bundle_and_the_hook_hears_of_every_change
+    a_bundle_that_would_cut_the_device_off_never_replaces_what_it_trusts_and_status_tells_of_it
+    a_device_enrols_though_the_bundle_is_of_no_use_and_trusts_the_root_of_its_invitation
+    an_agent_that_runs_fetches_the_bundle_after_it_has_renewed
+}
+
+fn the_roots_on_the_device_are_those_of_the_bundle_and_the_hook_hears_of_every_change(
+    trouble: Trouble,
+) {
+    let server = Server::start(trouble);
     let parent = tempfile::tempdir().unwrap();
     let (state, seen) = (parent.path().join("state"), parent.path().join("seen"));
     enrolled(&server, &state);
@@ -82,9 +91,10 @@ fn the_roots_on_the_device_are_those_of_the_bundle_and_the_hook_hears_of_every_c
     assert_eq!(lines.count(), 2, "{shown}");
 }
 
-#[test]
-fn a_bundle_that_would_cut_the_device_off_never_replaces_what_it_trusts_and_status_tells_of_it() {
-    let server = Server::start();
+fn a_bundle_that_would_cut_the_device_off_never_replaces_what_it_trusts_and_status_tells_of_it(
+    trouble: Trouble,
+) {
+    let server = Server::start(trouble);
     let parent = tempfile::tempdir().unwrap();
     let state = parent.path().join("state");
     enrolled(&server, &state);
@@ -120,9 +130,10 @@ fn a_bundle_that_would_cut_the_device_off_never_replaces_what_it_trusts_and_stat
     assert_eq!(status.status.code(), Some(0), "{}", text(&status));
 }
 
-#[test]
-fn a_device_enrols_though_the_bundle_is_of_no_use_and_trusts_the_root_of_its_invitation() {
-    let server = Server::start();
+fn a_device_enrols_though_the_bundle_is_of_no_use_and_trusts_the_root_of_its_invitation(
+    trouble: Trouble,
+) {
+    let server = Server::start(trouble);
     let parent = tempfile::tempdir().unwrap();
     let state = parent.path().join("state");
     server.hand_out(Some(""));
@@ -135,9 +146,8 @@ fn a_device_enrols_though_the_bundle_is_of_no_use_and_trusts_the_root_of_its_inv
     assert_eq!(shown["failures"]["trust"]["final"], false);
 }
 
-#[test]
-fn an_agent_that_runs_fetches_the_bundle_after_it_has_renewed() {
-    let server = Server::start();
+fn an_agent_that_runs_fetches_the_bundle_after_it_has_renewed(trouble: Trouble) {
+    let server = Server::start(trouble);
     let parent = tempfile::tempdir().unwrap();
     let state = parent.path().join("state");
     enrolled(&server, &state);
