@@ -16,6 +16,7 @@ mod passphrase;
 mod reconcile;
 mod restore;
 mod serve;
+mod serve_error;
 mod state_dir;
 mod store_config;
 #[cfg_attr(not(feature = "pkcs11"), path = "no_token.rs")]
@@ -47,7 +48,8 @@ pub use own_certificate::OwnCertificateError;
 pub use passphrase::{Passphrase, PassphraseError, PassphraseSource};
 pub use reconcile::{Reconciliation, Sources, reconcile_state};
 pub use restore::{Restored, restore};
-pub use serve::{ServeError, Server, read_settings, serve};
+pub use serve::{Server, read_settings, serve};
+pub use serve_error::ServeError;
 pub use state_dir::{StateDir, StateError};
 pub use store_config::{StoreConfig, StoreSettings};
 pub use token::TokenKeys;

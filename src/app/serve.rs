@@ -4,7 +4,6 @@ use std::{
     fs,
     net::{SocketAddr, TcpListener},
     os::unix::fs::MetadataExt,
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -14,8 +13,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ConfigError, KeepingError, MarkFileError, OwnCertificate, OwnCertificateError, PassphraseError,
-    STORE_FILE, Settings, StateDir, StateError, StoredKeys, TokenKeys, anchors,
+    ConfigError, OwnCertificate, STORE_FILE, ServeError, Settings, StateDir, StateError,
+    StoredKeys, TokenKeys, anchors,
     high_water::{check_mark, close_high_water, find_mark, keep_high_water, move_mark},
     keep_trust_current, metrics,
     reconcile::refuse_restored,
@@ -23,24 +22,21 @@ use super::{
 use crate::{
     acme::{self, AcmeServer},
     api::{self, ApiState},
-    authority::{
-        Authority, AuthorityError, CaKeyError, CaKeys, Founding, Parts, Secrets, Standing, found,
-        list_url,
-    },
+    authority::{Authority, CaKeys, Founding, Parts, Secrets, Standing, found, list_url},
     domain::{
         Clock, Principal, Timestamp,
         high_water::HighWaterMark,
         issuer::{IssuerRecord, KeyId, KeyPlace},
         policy::{Policy, PolicyContext},
     },
-    gate::{Gate, GateHandle, GateParts, GateStartError},
+    gate::{Gate, GateHandle, GateParts},
     listen::{
-        ApplicationProtocol, BindError, ClientCertificates, ServerCertificate, Serving,
-        TlsSettings, UnixSocket, bind, serve_plain, serve_tls, serve_unix, unix::UnixSocketError,
+        ApplicationProtocol, ClientCertificates, ServerCertificate, Serving, TlsSettings,
+        UnixSocket, bind, serve_plain, serve_tls, serve_unix,
     },
     status,
     store::{
-        AuditTrail, Issuers, Policies, Pruned, Store, StoreError,
+        AuditTrail, Issuers, Policies, Pruned, Store,
         sqlite::{SqliteReader, SqliteStore},
     },
 };
@@ -516,96 +512,5 @@ async fn keep_pruned(authority: &Authority, keep_expired: Duration) {
             }
         }
         tokio::time::sleep(Duration::from_secs(3600)).await;
-    }
-}
-
-/// Why a server does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The configuration is at fault.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The first policy is at fault.
-    #[error("{}:\n{faults}", file.display())]
-    Policy {
-        /// The file.
-        file: PathBuf,
-        /// Every fault with its line.
-        faults: String,
-    },
-    /// A file of the state directory.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// What opens the CA keys.
-    #[error("the passphrase of the CA keys: {0}")]
-    Passphrase(#[from] PassphraseError),
-    /// The token that CA keys are in.
-    #[error(transparent)]
-    CaKey(#[from] CaKeyError),
-    /// A port.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// The admin socket.
-    #[error(transparent)]
-    Socket(#[from] UnixSocketError),
-    /// The store's file is gone.
-    #[error("{} is missing: without it every revocation would be forgotten; restore it from your backup", .0.display())]
-    StoreMissing(PathBuf),
-    /// The store.
-    #[error("portcullis.db: {0}")]
-    Store(#[from] StoreError),
-    /// The high-water mark, or a database that is behind it.
-    #[error(transparent)]
-    Mark(#[from] MarkFileError),
-    /// What was to be kept: a backup, a restored directory.
-    #[error(transparent)]
-    Keeping(#[from] KeepingError),
-    /// The authority.
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
-    /// The gate.
-    #[error(transparent)]
-    Gate(#[from] GateStartError),
-    /// The anchor.
-    #[error("root.pem can't be an anchor: {0}")]
-    Anchor(String),
-    /// The fronts' certificate.
-    #[error(transparent)]
-    Certificate(#[from] OwnCertificateError),
-    /// The ACME server.
-    #[error("ACME: {0}")]
-    Acme(String),
-    /// Trouble on purpose where others could meet it.
-    #[error(
-        "--chaos makes trouble for every client, and server.listen = {0} can be reached from outside of this machine: use a \
-         loopback address, such as 127.0.0.1:8444, or start without --chaos"
-    )]
-    Chaos(SocketAddr),
-}
-
-impl ServeError {
-    /// The process's exit code: 64 (EX_USAGE) for a file that its owner has to mend, 1 for the rest.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Keeping(error) => error.exit_code(),
-            Self::Config(_)
-            | Self::Policy { .. }
-            | Self::Chaos(_)
-            | Self::CaKey(CaKeyError::Refused(_)) => 64,
-            Self::State(_)
-            | Self::Passphrase(_)
-            | Self::CaKey(CaKeyError::Failed(_))
-            | Self::Bind(_)
-            | Self::Socket(_)
-            | Self::StoreMissing(_)
-            | Self::Store(_)
-            | Self::Mark(_)
-            | Self::Authority(_)
-            | Self::Gate(_)
-            | Self::Anchor(_)
-            | Self::Certificate(_)
-            | Self::Acme(_) => 1,
-        }
     }
 }
