@@ -39,6 +39,7 @@ pub mod urls;
 pub mod validation;
 
 pub use config::{AcmeConfig, AcmeConfigError, AcmeSettings, DirectorySettings};
+pub use json::MAX_JSON_DEPTH;
 pub use limits::LimitsConfig;
 pub use routes::router;
 pub use state::{AcmeServer, AcmeSetUpError, AcmeState};

@@ -73,6 +73,7 @@ pub use ocsp::{ActiveResponder, OcspAnswer, OcspAnswerKind, OcspSchedule, ocsp_u
 pub use order::NewOrder;
 pub use policy::AppliedPolicy;
 pub use profile::Profiles;
+pub use rate_limit::MOST_KEYS as MOST_LIMITED_KEYS;
 pub use reconcile::{FoundList, Known, Missing, missing, reconcile};
 pub use revoke::{Revoked, Unseen};
 pub use secrets::Secrets;

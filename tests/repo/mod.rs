@@ -3,6 +3,7 @@
 mod clock;
 mod files;
 mod layering;
+mod limits;
 mod readme;
 mod references;
 mod scripts;
