@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use super::{
     client::{Client, Key, Reply, binding, send, send_from},
-    order::{csr, finalized, order, ready, respond, settled},
+    order::{csr, finalized, first_of, order, ready, respond, settled},
+    renewal_info::certificate_id,
     server::{Invitation, Server},
     web_server::Page,
 };
@@ -358,6 +359,58 @@ async fn a_challenge_of_an_older_order_is_no_way_around_failed_validations() {
     server.clock.advance(3600);
     respond(&server, &client, older).await.ok();
     assert_eq!(settled(&client, older).await["status"], "valid");
+}
+
+/// RFC 9773 section 5; and not as a way to get one certificate after the other.
+#[tokio::test]
+async fn a_renewal_that_is_due_and_says_what_it_replaces_counts_for_nothing() {
+    let server = server(
+        "orders_per_account = \"1/30d\"\ncertificates_per_identifiers = \"1/30d\"\n\
+         certificates_per_enrolment_key = \"1/30d\"",
+    )
+    .await;
+    let invitation = invite(&server, 1, &["a.example"]).await;
+    let (client, _) = enrol(&server, &invitation).await;
+    let replacing = |id: String| {
+        let wanted = json!({
+            "identifiers": [{"type": "dns", "value": "a.example"}],
+            "replaces": id,
+        });
+        let client = &client;
+        async move { client.post(&client.url("new-order"), wanted).await }
+    };
+    let id_of = |order: Reply| {
+        let client = &client;
+        async move {
+            let url = order.ok().json()["certificate"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            certificate_id(&first_of(&client.get(&url).await.ok().body))
+        }
+    };
+    let first = id_of(certificate(&client, &["a.example"]).await).await;
+    limited(
+        &replacing(first.clone()).await,
+        "certificates_per_identifiers",
+    );
+    server.clock.advance(17 * 3600);
+    limited(
+        &order(&client, &["a.example"]).await,
+        "certificates_per_identifiers",
+    );
+    let placed = replacing(first).await.ok().json();
+    let second = id_of(finalized(&client, &placed, &csr(&["a.example"]).0).await).await;
+    // The one that was just issued is not due.
+    limited(
+        &replacing(second.clone()).await,
+        "certificates_per_identifiers",
+    );
+    server.clock.advance(17 * 3600);
+    let placed = replacing(second).await.ok().json();
+    finalized(&client, &placed, &csr(&["a.example"]).0)
+        .await
+        .ok();
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// The identifier of a certificate as a client makes it: from the certificate alone (RFC 9773 section 4.1).
-fn certificate_id(der: &[u8]) -> String {
+pub fn certificate_id(der: &[u8]) -> String {
     let (_, parsed) = X509Certificate::from_der(der).unwrap();
     let key_identifier = parsed
         .extensions()
