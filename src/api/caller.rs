@@ -8,7 +8,7 @@ use axum::{
 
 use super::{SharedState, problem::Problem};
 use crate::{
-    domain::{Labels, Principal, Scope, audit::Actor, policy::Subject},
+    domain::{Labels, Principal, PrincipalPattern, Scope, audit::Actor, policy::Subject},
     listen::UnixPeer,
 };
 
@@ -42,6 +42,12 @@ impl Caller {
     /// Decides whether the caller may act on a principal; the answer is who acts.
     pub(super) fn on(&self, principal: &Principal) -> Result<Actor, Problem> {
         self.decide(&format!("{}/{}", principal.kind(), principal.path()))
+    }
+
+    /// Decides whether the caller may act on every principal that matches.
+    pub(super) fn on_all_that_match(&self, pattern: &PrincipalPattern) -> Result<Actor, Problem> {
+        // A scope's resource writes `device:fra/**` as `device/fra/**`.
+        self.decide(&pattern.to_string().replacen(':', "/", 1))
     }
 
     /// Decides whether the caller may act on all of them.

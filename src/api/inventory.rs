@@ -170,10 +170,27 @@ pub struct CertificateInFull {
     pub list_url: Option<String>,
     /// The name of its issuer, if it is one of ours.
     pub issuer_name: Option<String>,
+    /// When it is to be renewed, as whoever asks is told.
+    pub renewal: ShownRenewal,
+    /// What it replaced, as its order said.
+    pub replaces: Option<String>,
+    /// What replaced it, as that one's order said.
+    pub replaced_by: Option<String>,
     /// What it replaced, the youngest first.
     pub predecessors: Vec<Relative>,
     /// What replaced it, the oldest first.
     pub successors: Vec<Relative>,
+}
+
+/// When a certificate is to be renewed (RFC 9773).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ShownRenewal {
+    /// From when on.
+    pub start: Timestamp,
+    /// Until when.
+    pub end: Timestamp,
+    /// Where people read why, if an incident says so.
+    pub explanation_url: Option<String>,
 }
 
 /// Who asked for a certificate, and by which credential.
@@ -237,6 +254,8 @@ pub(super) async fn show(
     let mut certificate = ShownCertificate::of(&record, now);
     certificate.pem = Some(to_pem(&record.der));
     let kin = authority.kin(&record, MOST_KIN).await?;
+    let renewal = authority.renewal_of(&record);
+    let replacements = authority.replacements(&record).await?;
     let issuers = authority.issuers();
     let issuer = issuers.by_id(&record.issuer);
     let relative = |record: &CertificateRecord| Relative {
@@ -251,6 +270,13 @@ pub(super) async fn show(
         list_shard: record.list_shard,
         list_url: issuer.map(|issuer| issuer.list_url(record.list_shard)),
         issuer_name: issuer.map(|issuer| issuer.name().to_string()),
+        renewal: ShownRenewal {
+            start: renewal.window.start,
+            end: renewal.window.end,
+            explanation_url: renewal.explanation_url,
+        },
+        replaces: replacements.replaces.map(|serial| serial.to_string()),
+        replaced_by: replacements.replaced_by.map(|serial| serial.to_string()),
         predecessors: kin.predecessors.iter().map(relative).collect(),
         successors: kin.successors.iter().map(relative).collect(),
     }))

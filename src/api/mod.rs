@@ -15,6 +15,7 @@ pub mod audit;
 mod caller;
 pub mod certificate;
 pub mod doctor;
+pub mod incident;
 pub mod inventory;
 pub mod invitation;
 pub mod issuer;

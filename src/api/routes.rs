@@ -9,8 +9,8 @@ use axum::{
 };
 
 use super::{
-    ApiState, SharedState, api_key, approval, audit, caller, doctor, inventory, invitation, issuer,
-    list, policy, problem::Problem, revocation, root_key,
+    ApiState, SharedState, api_key, approval, audit, caller, doctor, incident, inventory,
+    invitation, issuer, list, policy, problem::Problem, revocation, root_key,
 };
 
 /// A route: its method, its path, and the service and action of the scope that it needs.
@@ -59,6 +59,9 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/v1/issuer-imports", "issuers:create"),
     route("POST", "/v1/issuer-requests", "issuers:create"),
     route("GET", "/v1/doctor", "doctor:read"),
+    route("GET", "/v1/incidents", "incidents:read"),
+    route("POST", "/v1/incidents", "incidents:open"),
+    route("POST", "/v1/incidents/{number}/close", "incidents:close"),
     route("GET", "/v1/invitations", "invitations:read"),
     route("POST", "/v1/invitations", "invitations:create"),
     route("GET", "/v1/invitations/{id}", "invitations:read"),
@@ -113,6 +116,9 @@ fn handler(route: &Route) -> MethodRouter<SharedState> {
         ("POST", "/v1/issuer-imports") => post(issuer::import),
         ("POST", "/v1/issuer-requests") => post(issuer::request),
         ("GET", "/v1/doctor") => get(doctor::examine),
+        ("GET", "/v1/incidents") => get(incident::list),
+        ("POST", "/v1/incidents") => post(incident::open),
+        ("POST", "/v1/incidents/{number}/close") => post(incident::close),
         ("GET", "/v1/invitations") => get(invitation::list),
         ("POST", "/v1/invitations") => post(invitation::create),
         ("GET", "/v1/invitations/{id}") => get(invitation::show),

@@ -23,6 +23,7 @@ mod client;
 mod crl;
 pub mod demo;
 mod doctor;
+mod incident;
 mod init;
 mod invite;
 mod key;
@@ -80,6 +81,9 @@ enum Command {
     /// List, show, revoke and verify certificates
     #[command(subcommand)]
     Cert(cert::CertCommand),
+    /// Have certificates renewed before their time
+    #[command(subcommand)]
+    Incident(incident::IncidentCommand),
     /// Check, apply and show the policy
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -110,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Key(command) => key::run(command, &state, cli.json),
         Command::Ca(command) => ca::run(command, &state, cli.json),
         Command::Cert(command) => cert::run(command, &state, cli.json),
+        Command::Incident(command) => incident::run(command, &state, cli.json),
         Command::Policy(command) => policy::run(command, &state, cli.json),
         Command::Crl(command) => crl::run(&command, &state, cli.json),
         Command::Doctor(args) => doctor::run(&args, &state, cli.json),

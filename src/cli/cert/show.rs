@@ -115,6 +115,21 @@ fn print(shown: &CertificateInFull, as_json: bool) -> Outcome {
             }
         }
     }
+    let renewal = &shown.renewal;
+    if certificate.account.is_some() {
+        let why = renewal.explanation_url.as_deref();
+        let why = why.map_or_else(String::new, |url| format!(", see {url}"));
+        row(
+            "renewal",
+            &format!("from {} to {}{why}", renewal.start, renewal.end),
+        );
+    }
+    if let Some(serial) = &shown.replaces {
+        row("replaces", serial);
+    }
+    if let Some(serial) = &shown.replaced_by {
+        row("replaced by", serial);
+    }
     let kin = |name: &str, all: &[Relative]| {
         for one in all {
             row(
