@@ -18,6 +18,8 @@ pub struct Directory {
     pub new_nonce: String,
     /// newAccount.
     pub new_account: String,
+    /// Where to ask when a certificate is to be renewed (RFC 9773 section 3).
+    pub renewal_info: Option<String>,
     #[serde(default)]
     meta: Meta,
 }

@@ -191,7 +191,7 @@ async fn attempt(
         }
     };
     let key = DeviceKey::generate(account.key_type)?;
-    obtain(transport, account, &url, key).await
+    obtain(transport, account, &url, key, None).await
 }
 
 /// The root is the one that the invitation pins, from a file or from the server itself.

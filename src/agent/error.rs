@@ -108,6 +108,8 @@ pub enum Step {
     Download,
     /// The trust bundle, which is ours.
     TrustBundle,
+    /// When the certificate is to be renewed (RFC 9773).
+    RenewalInfo,
 }
 
 impl std::fmt::Display for Step {
@@ -119,6 +121,7 @@ impl std::fmt::Display for Step {
             Self::Finalize => "issue the certificate",
             Self::Download => "hand out the certificate",
             Self::TrustBundle => "hand out its trust bundle",
+            Self::RenewalInfo => "say when to renew the certificate",
         })
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use instant_acme::{Account, AuthorizationStatus, NewOrder, Order, OrderStatus};
+use instant_acme::{
+    Account, AuthorizationStatus, CertificateIdentifier, NewOrder, Order, OrderStatus,
+};
 
 use super::{
     account::StoredAccount,
@@ -13,7 +15,7 @@ use super::{
     random::random,
     renewal::jittered,
     signed_request::{ATTEMPTS, is},
-    transport::Transport,
+    transport::{Transport, TransportError},
 };
 
 /// How long the server may take from one state of an order to the next.
@@ -37,7 +39,8 @@ macro_rules! ask {
     }};
 }
 
-/// Orders what `account` may order, for `key`, and returns the key with its certificate.
+/// Orders what `account` may order, for `key`, and returns the key with its certificate. Where the server takes that, the
+/// order says which certificate it `replaces` (RFC 9773 section 5).
 ///
 /// # Errors
 /// The server can't be reached, isn't trusted, refuses, wants a challenge, or hands out a certificate for another key.
@@ -46,6 +49,7 @@ pub async fn obtain(
     account: &StoredAccount,
     account_url: &str,
     key: DeviceKey,
+    replaces: Option<&Certificate>,
 ) -> Result<Credentials, AgentError> {
     let failed = |step| move |error| AgentError::from_acme(step, error, account);
     let client = Account::builder_with_http(Box::new(transport.clone()))
@@ -58,14 +62,21 @@ pub async fn obtain(
         .map_err(failed(Step::Directory))?;
 
     let identifiers: Vec<_> = account.identifiers.iter().map(Into::into).collect();
-    let mut request = NewOrder::new(&identifiers);
     // A profile that the server doesn't list must not be asked for (draft-ietf-acme-profiles section 4).
-    if let Some(profile) = account.profile.as_deref()
-        && client.profiles().any(|offered| offered.name == profile)
-    {
-        request = request.profile(profile);
-    }
-    let mut order = ask!(client.new_order(&request)).map_err(failed(Step::Order))?;
+    let profile = account
+        .profile
+        .as_deref()
+        .filter(|profile| client.profiles().any(|offered| offered.name == *profile));
+    let request = || {
+        let request = NewOrder::new(&identifiers);
+        match profile {
+            Some(profile) => request.profile(profile),
+            None => request,
+        }
+    };
+    let mut order = place(&client, request, replaces)
+        .await
+        .map_err(failed(Step::Order))?;
     if order.state().status == OrderStatus::Pending {
         let offered = ask!(challenges(&mut order)).map_err(failed(Step::Order))?;
         if let Some((identifier, offered)) = offered {
@@ -103,6 +114,43 @@ pub async fn obtain(
         certificate,
         issuers,
     })
+}
+
+/// Places an order that says what it replaces, and one that doesn't where the server won't have that: it is another
+/// account's, say, or an order that nobody finished has its place.
+async fn place<'a>(
+    client: &Account,
+    request: impl Fn() -> NewOrder<'a>,
+    replaces: Option<&Certificate>,
+) -> Result<Order, instant_acme::Error> {
+    let Some(id) = replaces.and_then(|it| CertificateIdentifier::try_from(it.der()).ok()) else {
+        return ask!(client.new_order(&request()));
+    };
+    let error = match ask!(client.new_order(&request().replaces(id.clone()))) {
+        Err(error) if is_about_replacing(&error) => error,
+        outcome => return outcome,
+    };
+    tracing::debug!("the order does not say which certificate it replaces: {error}");
+    ask!(client.new_order(&request()))
+}
+
+/// Whether an order might be taken that does not say what it replaces. What the server can't do at the moment, and what did
+/// not reach it, has nothing to do with that.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library's errors may grow; those are not about the order"
+)]
+fn is_about_replacing(error: &instant_acme::Error) -> bool {
+    match error {
+        instant_acme::Error::Unsupported(_) => true,
+        instant_acme::Error::Api(problem) => {
+            let ours = |status: u16| (400..500).contains(&status) && status != 429;
+            problem.status.is_some_and(ours) && !is(problem, "badNonce")
+        }
+        // The library's word for an order that does not repeat what it was to replace.
+        instant_acme::Error::Other(other) => other.downcast_ref::<TransportError>().is_none(),
+        _ => false,
+    }
 }
 
 /// All authorizations must be valid already: the invitation vouches for the device. Else, an identifier that isn't, and the

@@ -13,6 +13,7 @@
 //!   pending-account.json             the same, while an enrolment is under way
 //!   deployed                         the pair and the roots for which the hook has succeeded
 //!   failures.json                    what failed the last time it was tried
+//!   renewal-info.json                when to renew, as the server said
 //!   lock                             held while one of these is changed
 //! ```
 //!
@@ -41,7 +42,9 @@ pub mod program;
 mod random;
 pub mod registration;
 pub mod renewal;
+pub mod renewal_info;
 pub mod run;
+pub mod schedule;
 mod signals;
 mod signed_request;
 pub mod state;

@@ -30,6 +30,10 @@ pub struct Backoff {
     failures: u32,
 }
 
+const MINUTE: Duration = Duration::from_secs(60);
+const SIX_HOURS: Duration = Duration::from_secs(6 * 3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// The longest that a server may ask to wait.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
@@ -72,6 +76,57 @@ impl Backoff {
     pub const fn reset(&mut self) {
         self.failures = 0;
     }
+}
+
+/// How long after an answer the server is asked again when to renew: as long as it said, but at least a minute and at most
+/// a day (RFC 9773 section 4.3.2), and six hours where it said nothing.
+#[must_use]
+pub fn ask_again_after(retry_after: Option<Duration>) -> Duration {
+    retry_after.map_or(SIX_HOURS, |wait| wait.clamp(MINUTE, DAY))
+}
+
+/// How long to wait when the server could not be asked (RFC 9773 section 4.3.3): after what may pass, and failed `failures`
+/// times before, twice as long each time; after anything else, and in the end, six hours, or a twenty-fourth of the
+/// certificate's `life` if that is less.
+#[must_use]
+pub fn ask_after_failure(
+    life: time::Duration,
+    failures: Option<u32>,
+    retry_after: Option<Duration>,
+    random: u64,
+) -> Duration {
+    let longest = (life / 24_i32)
+        .try_into()
+        .unwrap_or(MINUTE)
+        .clamp(MINUTE, SIX_HOURS);
+    let wait = match failures {
+        Some(failures) => MINUTE
+            .saturating_mul(1_u32.checked_shl(failures.min(31)).unwrap_or(u32::MAX))
+            .min(longest),
+        None => longest,
+    };
+    let asked = retry_after.map_or(Duration::ZERO, |wait| wait.min(DAY));
+    jittered(wait, random).max(MINUTE).max(asked)
+}
+
+/// A part of a span of time; `random` is taken as a fraction of 2^64.
+#[must_use]
+pub fn part_of(span: time::Duration, random: u64) -> time::Duration {
+    let part = (span.whole_milliseconds().max(0) * i128::from(random)) >> 64;
+    time::Duration::milliseconds(i64::try_from(part).unwrap_or(i64::MAX))
+}
+
+/// The last moment to renew at, whatever the server says: a tenth of the lifetime before the end.
+#[must_use]
+pub fn latest(not_before: OffsetDateTime, not_after: OffsetDateTime) -> OffsetDateTime {
+    not_after - (not_after - not_before).max(time::Duration::ZERO) / 10
+}
+
+/// When to renew again at the earliest because the server says so, if it was done at `renewed_at` and the certificate lives
+/// for `life`.
+#[must_use]
+pub fn not_again_before(life: time::Duration, renewed_at: OffsetDateTime) -> OffsetDateTime {
+    renewed_at + (life / 48_i32).clamp(time::Duration::MINUTE, time::Duration::HOUR)
 }
 
 /// Between half of `whole` and `whole`.
@@ -153,6 +208,41 @@ mod tests {
                 Duration::from_millis(expected)
             );
         }
+    }
+
+    #[test]
+    fn the_server_is_asked_again_between_a_minute_and_a_day_later() {
+        for (said, expected) in [
+            (None, 6 * 3600),
+            (Some(0), 60),
+            (Some(59), 60),
+            (Some(7200), 7200),
+            (Some(86_401), 86_400),
+            (Some(u64::MAX), 86_400),
+        ] {
+            let wait = ask_again_after(said.map(Duration::from_secs));
+            assert_eq!(wait.as_secs(), expected, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_can_t_be_asked_is_asked_ever_more_slowly() {
+        let day = time::Duration::DAY;
+        let minutes = |life, failures, retry: Option<u64>| {
+            let retry = retry.map(Duration::from_secs);
+            ask_after_failure(life, failures, retry, u64::MAX)
+                .as_secs_f64()
+                .round()
+                / 60.
+        };
+        let doubling: Vec<_> = (0..8).map(|it| minutes(day, Some(it), None)).collect();
+        assert_eq!(doubling, [1., 2., 4., 8., 16., 32., 60., 60.]);
+        assert_eq!(minutes(day * 90, None, None), 360.);
+        assert_eq!(minutes(day, None, None), 60.);
+        assert_eq!(minutes(time::Duration::minutes(5), None, None), 1.);
+        assert_eq!(minutes(time::Duration::minutes(-5), None, None), 1.);
+        assert_eq!(minutes(day, Some(0), Some(600)), 10.);
+        assert_eq!(minutes(day, Some(0), Some(u64::MAX)), 24. * 60.);
     }
 
     #[test]

@@ -22,7 +22,9 @@ use super::{
     key::DeviceKey,
     moment::rfc3339,
     random::random,
-    renewal::{jittered, renewal_time},
+    renewal::jittered,
+    renewal_info,
+    schedule::Schedule,
     signals::{Signals, Woken},
     state::{StateDirectory, StateError},
     transport::Transport,
@@ -69,6 +71,7 @@ pub async fn run(options: RunOptions, clock: Clock) -> Result<(), AgentError> {
     };
     let mut runner = Runner {
         forced: options.renew_now,
+        schedule: Schedule::default(),
         renewing: Attempts::new(),
         trusting: Attempts::new(),
         bundle_due: clock.now() + first_bundle,
@@ -105,24 +108,12 @@ pub async fn run(options: RunOptions, clock: Clock) -> Result<(), AgentError> {
     Ok(())
 }
 
-/// When a certificate is to be renewed. The jitter comes from the certificate itself, so that every run of the program
-/// comes to the same answer.
-#[must_use]
-pub fn next_renewal(certificate: &Certificate) -> OffsetDateTime {
-    let mut first = [0; 8];
-    first.copy_from_slice(&certificate.sha256()[..8]);
-    renewal_time(
-        certificate.not_before(),
-        certificate.not_after(),
-        u64::from_be_bytes(first),
-    )
-}
-
 struct Runner {
     state: StateDirectory,
     clock: Clock,
     options: RunOptions,
     forced: bool,
+    schedule: Schedule,
     renewing: Attempts,
     trusting: Attempts,
     /// When the trust bundle is to be fetched.
@@ -130,8 +121,8 @@ struct Runner {
     deploying: Attempts,
     /// The enrolment that the last turn saw.
     key_id: Option<String>,
-    /// The certificate whose next renewal was logged.
-    told: Option<String>,
+    /// The certificate whose next renewal was logged, and when that is.
+    told: Option<(String, OffsetDateTime)>,
 }
 
 impl Runner {
@@ -177,15 +168,15 @@ impl Runner {
                 .fit(certificate.not_after() - certificate.not_before());
         }
         let due = match certificate {
-            Some(certificate) if !self.forced => next_renewal(certificate),
+            Some(certificate) if !self.forced => self.scheduled(&account, certificate).await,
             Some(_) | None => now,
         };
         let due = self.renewing.not_before(due, now);
         if now < due {
             self.tell(certificate, due);
-            return Ok(due);
+            return Ok(self.schedule.next(due));
         }
-        match self.renew(&account, installed.map(|(_, key)| key)).await {
+        match self.renew(&account, installed).await {
             Ok(certificate) => {
                 self.forced = false;
                 self.renewing.reset();
@@ -193,15 +184,79 @@ impl Runner {
                 self.deploying.reset();
                 self.bundle_due = self.clock.now();
                 warn_of_clock(&certificate, &self.clock);
-                let next = next_renewal(&certificate);
+                self.schedule.renewed(self.clock.now());
+                self.schedule.follow(&certificate, || None);
+                let next = self.schedule.due(&certificate);
                 tracing::info!(
                     serial = certificate.serial(), not_after = %rfc3339(certificate.not_after()), next_renewal = %rfc3339(next),
                     "renewed the certificate"
                 );
-                self.told = Some(certificate.serial().to_owned());
-                Ok(next)
+                self.told = Some((certificate.serial().to_owned(), next));
+                // The server is asked about the new one soon, but not before it can be put to use.
+                Ok(self.clock.now())
             }
             Err((error, retry_after)) => Err(self.failed(error, retry_after)),
+        }
+    }
+
+    /// When the certificate is to be renewed; if it is time to, the server is asked first. A server that can't say leaves it
+    /// at what it said before, or at the device's own rule.
+    async fn scheduled(
+        &mut self,
+        account: &StoredAccount,
+        certificate: &Certificate,
+    ) -> OffsetDateTime {
+        let state = &self.state;
+        self.schedule
+            .follow(certificate, || state.renewal_info(certificate).ok()?);
+        let now = self.clock.now();
+        if self.schedule.is_to_ask(certificate, now) {
+            match self.ask(account, certificate).await {
+                Ok(info) => {
+                    if let Some(info) = &info {
+                        self.keep(info);
+                    }
+                    let window = info.clone();
+                    if self.schedule.answered(info, now)
+                        && let Some(window) = window
+                    {
+                        tracing::info!(
+                            start = %rfc3339(window.start), end = %rfc3339(window.end),
+                            explanation = window.explanation_url.as_deref().unwrap_or("none"),
+                            "the server says when to renew the certificate"
+                        );
+                    }
+                }
+                Err((error, retry_after)) => {
+                    let next =
+                        self.schedule
+                            .failed(certificate, error.may_pass(), retry_after, now);
+                    tracing::warn!(ask_again = %rfc3339(next), "{error}");
+                }
+            }
+        }
+        self.schedule.due(certificate)
+    }
+
+    async fn ask(
+        &self,
+        account: &StoredAccount,
+        certificate: &Certificate,
+    ) -> Result<Option<renewal_info::RenewalInfo>, (AgentError, Option<Duration>)> {
+        let transport = self.transport().map_err(|error| (error, None))?;
+        renewal_info::ask(&transport, account, certificate, self.clock.now())
+            .await
+            .map_err(|error| (error, transport.retry_after()))
+    }
+
+    /// Keeps what the server said for `status` and the next run, if the disk can take it.
+    fn keep(&self, info: &renewal_info::RenewalInfo) {
+        let kept = self
+            .state
+            .lock()
+            .and_then(|lock| self.state.set_renewal_info(info, &lock));
+        if let Err(error) = kept {
+            tracing::warn!("can't keep when to renew: {error}");
         }
     }
 
@@ -255,19 +310,20 @@ impl Runner {
     async fn renew(
         &self,
         account: &StoredAccount,
-        key: Option<DeviceKey>,
+        installed: Option<(Certificate, DeviceKey)>,
     ) -> Result<Certificate, (AgentError, Option<Duration>)> {
         let now = |error: AgentError| (error, None);
         let lock = self.state.lock().map_err(AgentError::from).map_err(now)?;
         let transport = self.transport().map_err(now)?;
         let url = url(&self.state, account).map_err(now)?;
+        let (replaced, key) = installed.unzip();
         let key = match key {
             Some(key) if self.options.reuse_key => key,
             Some(_) | None => DeviceKey::generate(account.key_type)
                 .map_err(AgentError::from)
                 .map_err(now)?,
         };
-        let credentials = obtain(&transport, account, url, key)
+        let credentials = obtain(&transport, account, url, key, replaced.as_ref())
             .await
             .map_err(|error| (error, transport.retry_after()))?;
         self.state
@@ -389,10 +445,11 @@ impl Runner {
         let Some(certificate) = certificate else {
             return;
         };
-        if self.told.as_deref() == Some(certificate.serial()) {
+        let told = Some((certificate.serial().to_owned(), due));
+        if self.told == told {
             return;
         }
-        self.told = Some(certificate.serial().to_owned());
+        self.told = told;
         tracing::info!(
             serial = certificate.serial(), not_after = %rfc3339(certificate.not_after()), next_renewal = %rfc3339(due),
             "the certificate is fresh"

@@ -9,7 +9,8 @@ use super::{
     certificate::Certificate,
     failure::{Failure, Failures},
     moment::rfc3339,
-    run::next_renewal,
+    renewal_info::RenewalInfo,
+    schedule,
     state::{StateDirectory, StateError},
 };
 
@@ -47,6 +48,8 @@ pub struct Status {
     pub not_after: String,
     /// When `run` renews it, in RFC 3339.
     pub next_renewal: String,
+    /// Between when and when the server wants it renewed, if it said so.
+    pub renewal_window: Option<RenewalWindow>,
     /// The ACME directory that it came from.
     pub server: String,
     /// Where the certificate and its issuers are.
@@ -59,6 +62,30 @@ pub struct Status {
     pub roots: Vec<Root>,
     /// What failed the last time it was tried.
     pub failures: Failures,
+}
+
+/// What the server said about when to renew (RFC 9773), all in RFC 3339.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RenewalWindow {
+    /// From when on.
+    pub start: String,
+    /// Until when.
+    pub end: String,
+    /// Where the server says why.
+    pub explanation_url: Option<String>,
+    /// When the server was asked.
+    pub asked_at: String,
+}
+
+impl From<&RenewalInfo> for RenewalWindow {
+    fn from(info: &RenewalInfo) -> Self {
+        Self {
+            start: rfc3339(info.start),
+            end: rfc3339(info.end),
+            explanation_url: info.explanation_url.clone(),
+            asked_at: rfc3339(info.asked_at),
+        }
+    }
 }
 
 /// A root certificate.
@@ -102,7 +129,8 @@ impl Status {
         let roots = state.roots()?.ok_or_else(|| missing("root.pem"))?;
         let failures = state.failures()?;
         let refused = failures.renewal.as_ref().is_some_and(|it| it.is_final);
-        let renewal = next_renewal(&certificate);
+        let info = state.renewal_info(&certificate)?;
+        let renewal = schedule::due(&certificate, info.as_ref(), None);
         let condition = if now < certificate.not_before() {
             Condition::NotYetValid
         } else if now > certificate.not_after() {
@@ -122,6 +150,7 @@ impl Status {
             not_before: rfc3339(certificate.not_before()),
             not_after: rfc3339(certificate.not_after()),
             next_renewal: rfc3339(renewal),
+            renewal_window: info.as_ref().map(RenewalWindow::from),
             server: account.directory,
             certificate_file: state.certificate_path().display().to_string(),
             key_file: state.key_path().display().to_string(),
@@ -176,6 +205,25 @@ impl fmt::Display for Status {
         ];
         for (name, value) in lines {
             writeln!(f, "{name:<17} {value}")?;
+        }
+        if let Some(window) = &self.renewal_window {
+            let RenewalWindow {
+                start,
+                end,
+                explanation_url,
+                asked_at,
+            } = window;
+            let why = explanation_url.as_deref().unwrap_or_default();
+            let why = if why.is_empty() {
+                String::new()
+            } else {
+                format!("; why: {}", why.escape_debug())
+            };
+            writeln!(
+                f,
+                "{:<17} {start} to {end}, as the server said at {asked_at}{why}",
+                "renewal window"
+            )?;
         }
         for root in &self.roots {
             writeln!(f, "{:<17} {root}", "root")?;
