@@ -44,6 +44,7 @@ mod invitation;
 mod other_side;
 mod pebble;
 mod renewal;
+mod renewal_info;
 mod rotation;
 mod server;
 mod trust_bundle;
