@@ -137,6 +137,14 @@ fn gauges(
             vec![(vec![], epoch)],
         ),
         (
+            "incidents_open",
+            "Incidents for which certificates are to be renewed early",
+            vec![(
+                vec![],
+                i64::try_from(authority.open_incidents().len()).unwrap_or(i64::MAX),
+            )],
+        ),
+        (
             "check",
             "What the doctor found: 0 ok, 1 warning, 2 critical",
             checks,

@@ -24,15 +24,20 @@ pub struct Running {
 
 impl Running {
     pub fn start(state: &Path, arguments: &[&str]) -> Self {
+        let running = Self::begin(state, arguments);
+        // It says so once it has looked at its state; by then it listens for signals.
+        running.says("certificate");
+        running
+    }
+
+    /// The same, without waiting for anything.
+    pub fn begin(state: &Path, arguments: &[&str]) -> Self {
         let log = state.with_extension("log");
         let process = command(state, &[&["run"], arguments].concat())
             .stderr(File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        let running = Self { process, log };
-        // It says so once it has looked at its state; by then it listens for signals.
-        running.says("certificate");
-        running
+        Self { process, log }
     }
 
     pub fn is_running(&mut self) -> bool {

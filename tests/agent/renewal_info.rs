@@ -278,7 +278,7 @@ fn a_server_that_always_says_at_once_is_not_asked_for_one_certificate_after_the_
     // And where renewing fails, it waits as after every failure.
     server.answer("/acme/new-order", Some(problem(500, "serverInternal")));
     let before = server.asked("/acme/new-order");
-    let _running = Running::start(&state, &[]);
+    let _running = Running::begin(&state, &[]);
     eventually("it tried", || server.asked("/acme/new-order") > before);
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(server.asked("/acme/new-order"), before + 1);
