@@ -54,6 +54,7 @@ fn metrics_tell_what_is_so_and_name_nobody() {
         ("portcullis_gate_decisions_dropped_total", 0),
         ("portcullis_failures_total{of=\"store\"}", 0),
         ("portcullis_check{check=\"clock\"}", 0),
+        ("portcullis_incidents_open", 0),
     ] {
         assert_eq!(value(&body, name), Some(wanted), "{name}: {body}");
     }
