@@ -10,6 +10,7 @@ use portcullis_ca::profile::{Profile, ProfileKind};
 use serde_json::Value;
 
 use super::{
+    other_side::Trouble,
     pebble::{agent, eventually, text},
     renewal::Running,
     server::{Instead, Server},
@@ -47,7 +48,7 @@ fn short() -> Server {
         ..Profile::default_for(ProfileKind::Device)
     };
     let name: ProfileName = "device".parse().unwrap();
-    Server::with_profiles(Profiles::new([(name, profile)]))
+    Server::with_profiles(Trouble::None, Profiles::new([(name, profile)]))
 }
 
 fn json(status: u16, body: &str, retry_after: Option<&'static str>) -> Instead {
@@ -192,7 +193,7 @@ fn an_incident_that_the_operator_opens_has_devices_renew_at_once_and_say_what_th
 
 #[test]
 fn a_device_that_runs_hears_of_an_incident_and_renews_once() {
-    let server = Server::start();
+    let server = Server::start(Trouble::None);
     let parent = tempfile::tempdir().unwrap();
     let state = enrol(&server, parent.path());
     let first = serial(&state);
@@ -259,7 +260,7 @@ fn a_device_renews_by_its_own_rule_where_the_server_can_t_say_when() {
 
 #[test]
 fn a_server_that_always_says_at_once_is_not_asked_for_one_certificate_after_the_other() {
-    let server = Server::start();
+    let server = Server::start(Trouble::None);
     server.answer("/acme/renewal-info", Some(json(200, PAST, Some("0"))));
     let parent = tempfile::tempdir().unwrap();
     let state = enrol(&server, parent.path());
@@ -286,7 +287,7 @@ fn a_server_that_always_says_at_once_is_not_asked_for_one_certificate_after_the_
 
 #[test]
 fn an_order_that_was_never_finished_keeps_nobody_from_renewing() {
-    let server = Server::start();
+    let server = Server::start(Trouble::None);
     let parent = tempfile::tempdir().unwrap();
     let state = enrol(&server, parent.path());
     let first = serial(&state);
@@ -302,7 +303,7 @@ fn an_order_that_was_never_finished_keeps_nobody_from_renewing() {
 
 #[test]
 fn a_server_without_renewal_information_is_renewed_from_as_before() {
-    let server = Server::start();
+    let server = Server::start(Trouble::None);
     let parent = tempfile::tempdir().unwrap();
     let state = enrol(&server, parent.path());
     let first = serial(&state);
