@@ -242,7 +242,10 @@ mod tests {
         let used = rate.take(None, at(0)).expect("the first");
         assert!(rate.take(Some(used), at(0)).is_err());
         assert!(rate.take(Some(rate.give_back(used)), at(0)).is_ok());
-        let charged = (0..100).fold(Some(used), |used, _| Some(rate.charge(used, at(0))));
+        let mut charged = Some(used);
+        for _ in 0..100 {
+            charged = Some(rate.charge(charged, at(0)));
+        }
         assert_eq!(rate.take(charged, at(0)), Err(Duration::from_secs(3600)));
         assert!(!used.is_spent(at(0)) && used.is_spent(at(3_600_000)));
     }

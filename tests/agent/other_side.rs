@@ -50,8 +50,8 @@ pub enum OtherSide {
     Pebble(Box<Pebble>),
     Chaos {
         server: Box<Server>,
-        root: Certificate,
-        tokens: Mutex<[Option<InvitationToken>; 2]>,
+        root: Box<Certificate>,
+        tokens: Box<Mutex<[Option<InvitationToken>; 2]>>,
     },
 }
 
@@ -72,8 +72,8 @@ impl OtherSide {
                 let pem = fs::read(server.root_pem_path()).unwrap();
                 Self::Chaos {
                     server: Box::new(server),
-                    root: Certificate::chain_from_pem(&pem).unwrap().remove(0),
-                    tokens: Mutex::default(),
+                    root: Box::new(Certificate::chain_from_pem(&pem).unwrap().remove(0)),
+                    tokens: Box::default(),
                 }
             }
         }

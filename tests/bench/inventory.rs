@@ -208,6 +208,8 @@ impl Bench {
                 jwk: serde_json::Value::Null,
                 contacts: Vec::new(),
                 binding: Some(invited.invitation.id),
+                external_account_binding: None,
+                terms_of_service: None,
                 from: None,
             })
             .await

@@ -164,6 +164,8 @@ async fn in_process(requests: &[Vec<u8>]) -> Measured {
             jwk: serde_json::Value::Null,
             contacts: Vec::new(),
             binding: Some(invited.invitation.id),
+            external_account_binding: None,
+            terms_of_service: None,
             from: None,
         })
         .await
