@@ -171,6 +171,28 @@ async fn a_key_that_another_account_has_is_refused_with_that_accounts_location()
 }
 
 #[tokio::test]
+async fn a_key_may_have_an_account_in_each_directory() {
+    let server = Server::with(toml::from_str("[directories.factory]").unwrap()).await;
+    let client = Client::registered(&server.base).await;
+    let elsewhere = Client::new(&server.base, Key::new());
+    let made = elsewhere
+        .post_with_key(&elsewhere.url("factory/new-account"), "{}")
+        .await
+        .ok();
+    change(&client, &elsewhere.key).await.ok();
+    let account = client.account.clone().unwrap();
+    let mut changed = with_key(&client, elsewhere.key);
+    assert_eq!(changed.get(&account).await.status, StatusCode::OK);
+    // The other account is as it was, and the URL of one directory changes no key in another.
+    changed.account = Some(made.location());
+    assert_eq!(changed.get(&made.location()).await.status, StatusCode::OK);
+    assert_eq!(
+        change(&changed, &Key::new()).await.problem(),
+        (400, "accountDoesNotExist".to_owned())
+    );
+}
+
+#[tokio::test]
 async fn a_key_that_was_compromised_becomes_no_accounts_key() {
     let server = Server::start().await;
     let client = Client::registered(&server.base).await;
