@@ -11,6 +11,7 @@ use axum::{
     response::IntoResponse,
 };
 use serde::Serialize;
+use url::Url;
 
 use super::identifier::WireIdentifier;
 
@@ -28,11 +29,11 @@ pub struct Problem {
     /// One part for each identifier at fault (RFC 8555 section 6.7.1).
     pub subproblems: Vec<Subproblem>,
     /// With `userActionRequired`: the page that somebody is to visit (RFC 8555 section 7.3.3).
-    pub instance: Option<String>,
+    pub instance: Option<Box<Url>>,
     /// When it makes sense to ask again.
     pub retry_after: Option<Duration>,
     /// More fields of the answer's head, as in `Link` or `Location`.
-    pub fields: Vec<(HeaderName, HeaderValue)>,
+    pub fields: Box<[(HeaderName, HeaderValue)]>,
 }
 
 /// The part of a problem that concerns one identifier (RFC 8555 section 6.7.1).
@@ -154,7 +155,7 @@ impl Problem {
             subproblems: Vec::new(),
             instance: None,
             retry_after: None,
-            fields: Vec::new(),
+            fields: Box::default(),
         }
     }
 
@@ -212,8 +213,8 @@ impl Problem {
 
     /// The same with the page that somebody is to visit.
     #[must_use]
-    pub fn with_instance(mut self, page: impl Into<String>) -> Self {
-        self.instance = Some(page.into());
+    pub fn with_instance(mut self, page: Url) -> Self {
+        self.instance = Some(Box::new(page));
         self
     }
 
@@ -227,7 +228,9 @@ impl Problem {
     /// The same with one more field in the answer's head.
     #[must_use]
     pub fn with_field(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.fields.push((name, value));
+        let mut fields = std::mem::take(&mut self.fields).into_vec();
+        fields.push((name, value));
+        self.fields = fields.into_boxed_slice();
         self
     }
 
@@ -248,7 +251,7 @@ impl Problem {
                     identifier: part.identifier.clone(),
                 })
                 .collect(),
-            instance: self.instance.clone(),
+            instance: self.instance.as_ref().map(ToString::to_string),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! it, again when they have changed.
 
 use axum::http::{HeaderValue, header};
+use url::Url;
 
 use super::{
     config::Agreement,
@@ -18,7 +19,7 @@ pub(super) fn agreed_to(state: &AcmeState, agreed: bool) -> Result<Option<String
     let terms = state.settings.terms_of_service.as_ref();
     match terms {
         Some(terms) if !agreed => Err(action_required(
-            terms.as_str(),
+            terms,
             format!(
                 "the terms of service at {terms} must be agreed to; set \"termsOfServiceAgreed\" to true"
             ),
@@ -37,7 +38,7 @@ pub(super) fn check_agreed(state: &AcmeState, account: &Account) -> Result<(), P
             if account.terms_of_service.as_deref() != Some(terms.as_str()) =>
         {
             Err(action_required(
-                terms.as_str(),
+                terms,
                 format!(
                     "the terms of service have changed; read them at {terms}, and agree by an update of the account with \"termsOfServiceAgreed\" set to true (RFC 8555 section 7.3.3)"
                 ),
@@ -47,8 +48,9 @@ pub(super) fn check_agreed(state: &AcmeState, account: &Account) -> Result<(), P
     }
 }
 
-fn action_required(terms: &str, detail: String) -> Problem {
-    let problem = Problem::new(ProblemType::UserActionRequired, detail).with_instance(terms);
+fn action_required(terms: &Url, detail: String) -> Problem {
+    let problem =
+        Problem::new(ProblemType::UserActionRequired, detail).with_instance(terms.clone());
     match HeaderValue::try_from(format!("<{terms}>;rel=\"terms-of-service\"")) {
         Ok(link) => problem.with_field(header::LINK, link),
         Err(_) => problem,

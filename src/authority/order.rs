@@ -419,23 +419,6 @@ impl Authority {
         enrolment.check_active(self.now())?;
         Ok(Some(enrolment))
     }
-
-    /// Deletes what ended before `before`, a little at a time.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn prune(&self, before: Timestamp) -> Result<usize, AuthorityError> {
-        const AT_ONCE: usize = 500;
-        self.expire_approvals().await?;
-        let mut gone = 0;
-        loop {
-            let now_gone = self.store().prune(before, AT_ONCE).await?;
-            gone += now_gone;
-            if now_gone < AT_ONCE {
-                return Ok(gone);
-            }
-        }
-    }
 }
 
 /// How an identifier is authorized for an account.

@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Authority, AuthorityError};
-use crate::{domain::audit::Actor, store::Pruned};
+use crate::{
+    domain::{Timestamp, audit::Actor},
+    store::Pruned,
+};
 
 /// How many rows are deleted at once,
 const AT_ONCE: usize = 500;
@@ -13,6 +16,22 @@ const AT_ONCE: usize = 500;
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Authority {
+    /// Deletes what ended before `before`, a little at a time.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn prune(&self, before: Timestamp) -> Result<usize, AuthorityError> {
+        self.expire_approvals().await?;
+        let mut gone = 0;
+        loop {
+            let now_gone = self.store().prune(before, AT_ONCE).await?;
+            gone += now_gone;
+            if now_gone < AT_ONCE {
+                return Ok(gone);
+            }
+        }
+    }
+
     /// Deletes certificates that expired longer ago than `keep`, with their names, and as old trust events. One that was
     /// revoked stays as long as a list has it. The audit trail is never pruned.
     ///

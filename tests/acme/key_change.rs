@@ -91,21 +91,19 @@ async fn a_key_change_that_is_not_as_rfc_8555_says_is_refused() {
     let new_key = Key::new();
     let spoil = |name: &'static str, value: Value| {
         let mut inner = Inner::of(&client, &new_key);
-        match value {
-            Value::Null => {
-                inner.protected.as_object_mut().unwrap().remove(name);
-            }
-            value => inner.protected[name] = value,
+        if value.is_null() {
+            inner.protected.as_object_mut().unwrap().remove(name);
+        } else {
+            inner.protected[name] = value;
         }
         inner
     };
     let spoil_payload = |name: &'static str, value: Value| {
         let mut inner = Inner::of(&client, &new_key);
-        match value {
-            Value::Null => {
-                inner.payload.as_object_mut().unwrap().remove(name);
-            }
-            value => inner.payload[name] = value,
+        if value.is_null() {
+            inner.payload.as_object_mut().unwrap().remove(name);
+        } else {
+            inner.payload[name] = value;
         }
         inner
     };

@@ -211,6 +211,8 @@ impl Bench {
                 external_account_binding: None,
                 terms_of_service: None,
                 from: None,
+                external_account_binding: None,
+                terms_of_service: None,
             })
             .await
             .expect("an account");

@@ -167,6 +167,8 @@ async fn in_process(requests: &[Vec<u8>]) -> Measured {
             external_account_binding: None,
             terms_of_service: None,
             from: None,
+            external_account_binding: None,
+            terms_of_service: None,
         })
         .await
         .expect("an account");

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::{SqliteStore, failed, find, to_json};
 use crate::{
     domain::{
-        account::{Account, Thumbprint},
+        account::{Account, AccountStatus, Thumbprint},
         directory::DirectoryName,
         id::AccountId,
     },
@@ -83,4 +83,15 @@ pub(super) fn update(connection: &Connection, account: &Account) -> Result<(), S
         })
         .map(drop)
         .map_err(failed)
+}
+
+/// The account, if it may still act.
+pub(super) fn valid(connection: &Connection, id: &AccountId) -> Result<Account, StoreError> {
+    let account = by_id(connection, id)
+        .map_err(failed)?
+        .ok_or(StoreError::NotFound("account"))?;
+    if account.status != AccountStatus::Valid {
+        return Err(StoreError::Conflict("the account is no longer valid"));
+    }
+    Ok(account)
 }

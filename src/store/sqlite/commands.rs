@@ -98,7 +98,7 @@ impl Commands for SqliteStore {
         audit: AuditDraft,
     ) -> Answer<'_, Account> {
         self.writer.write(move |transaction| {
-            let account = valid_account(transaction, &id)?.changed(change);
+            let account = account::valid(transaction, &id)?.changed(change);
             account::update(transaction, &account)?;
             if account.status != AccountStatus::Valid
                 && let Some(id) = &account.enrolment
@@ -116,7 +116,7 @@ impl Commands for SqliteStore {
         audit: AuditDraft,
     ) -> Answer<'_, Account> {
         self.writer.write(move |transaction| {
-            let mut account = valid_account(transaction, &change.account)?;
+            let mut account = account::valid(transaction, &change.account)?;
             if account.thumbprint != change.from {
                 return Err(StoreError::Conflict(
                     "the account has got another key in the meantime",
@@ -206,7 +206,7 @@ impl Commands for SqliteStore {
             let authorization =
                 authorization_by_id(transaction, &id)?.finish(kind, outcome, now)?;
             authorization::put(transaction, &authorization)?;
-            follow(transaction, &authorization, now)?;
+            order::follow(transaction, &authorization, now)?;
             transaction.audit(&audit)?;
             Ok(authorization)
         })
@@ -222,7 +222,7 @@ impl Commands for SqliteStore {
         self.writer.write(move |transaction| {
             let authorization = authorization_by_id(transaction, &id)?.deactivate(now)?;
             authorization::put(transaction, &authorization)?;
-            follow(transaction, &authorization, now)?;
+            order::follow(transaction, &authorization, now)?;
             transaction.audit(&audit)?;
             Ok(authorization)
         })
@@ -235,7 +235,7 @@ impl Commands for SqliteStore {
                 .filter(|order| order.account == complete.account)
                 .ok_or(StoreError::NotFound("order"))?
                 .complete(complete.certificate.serial, complete.now)?;
-            valid_account(transaction, &order.account)?;
+            account::valid(transaction, &order.account)?;
             if let Some(id) = &complete.certificate.enrolment {
                 enrolment::by_id(transaction, id)
                     .map_err(failed)?
@@ -491,33 +491,4 @@ fn authorization_by_id(
     authorization::by_id(transaction, id)
         .map_err(failed)?
         .ok_or(StoreError::NotFound("authorization"))
-}
-
-/// The account, if it may still act.
-fn valid_account(transaction: &Transaction<'_>, id: &AccountId) -> Result<Account, StoreError> {
-    let account = account::by_id(transaction, id)
-        .map_err(failed)?
-        .ok_or(StoreError::NotFound("account"))?;
-    if account.status != AccountStatus::Valid {
-        return Err(StoreError::Conflict("the account is no longer valid"));
-    }
-    Ok(account)
-}
-
-/// Has every order that uses an authorization follow it.
-fn follow(
-    transaction: &Transaction<'_>,
-    authorization: &Authorization,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let mut orders = order::that_reuse(transaction, &authorization.id).map_err(failed)?;
-    orders.extend(authorization.order.clone());
-    for id in &orders {
-        let Some(order) = order::by_id(transaction, id).map_err(failed)? else {
-            continue;
-        };
-        let all = authorization::of_order(transaction, &order).map_err(failed)?;
-        order::update(transaction, &order.follow(&all, now))?;
-    }
-    Ok(())
 }

@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, params};
 
-use super::{SqliteStore, failed, find, to_json};
+use super::{SqliteStore, authorization, failed, find, to_json};
 use crate::{
     domain::{
         Timestamp,
+        authorization::Authorization,
         id::{AccountId, AuthorizationId, OrderId},
         order::Order,
     },
@@ -133,4 +134,22 @@ pub(super) fn put_reuse(
         })
         .map(drop)
         .map_err(failed)
+}
+
+/// Has every order that uses an authorization follow it.
+pub(super) fn follow(
+    connection: &Connection,
+    authorization: &Authorization,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut orders = that_reuse(connection, &authorization.id).map_err(failed)?;
+    orders.extend(authorization.order.clone());
+    for id in &orders {
+        let Some(order) = by_id(connection, id).map_err(failed)? else {
+            continue;
+        };
+        let all = authorization::of_order(connection, &order).map_err(failed)?;
+        update(connection, &order.follow(&all, now))?;
+    }
+    Ok(())
 }
