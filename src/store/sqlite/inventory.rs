@@ -1,6 +1,8 @@
 //! The inventory in SQLite. Each query is led by the one index that serves it, named outright: the planner, which knows
 //! nothing of how the values are spread, must not choose.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, params, params_from_iter, types::Value};
 
 use super::{
@@ -67,6 +69,7 @@ impl Order {
 }
 
 /// A query that is being written: conditions and their values, in step.
+#[derive(Default)]
 struct Written {
     conditions: String,
     values: Vec<Value>,
@@ -78,68 +81,43 @@ impl Written {
         self.conditions.push_str(condition);
         self.values.extend(values);
     }
+
+    fn within(&mut self, column: &str, span: Span) {
+        if let Some(from) = span.from {
+            self.and(&format!("{column} >= ?"), [from.unix_millis().into()]);
+        }
+        if let Some(before) = span.before {
+            self.and(&format!("{column} < ?"), [before.unix_millis().into()]);
+        }
+    }
+}
+
+/// From a moment on, and before another. A walk through an index begins where one condition says and reads all that a
+/// second one would have left out, so a column that leads gets one span that is as narrow as all conditions together.
+#[derive(Clone, Copy, Default)]
+struct Span {
+    from: Option<Timestamp>,
+    before: Option<Timestamp>,
+}
+
+impl Span {
+    fn narrow(&mut self, other: Self) {
+        // Nothing is less than every moment.
+        self.from = self.from.max(other.from);
+        self.before = match (self.before, other.before) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
 }
 
 fn page(connection: &Connection, query: &InventoryQuery) -> rusqlite::Result<InventoryPage> {
     let order = Order::of(query);
-    let mut written = Written {
-        conditions: String::new(),
-        values: Vec::new(),
-    };
-    // A unary plus keeps a column from leading (https://www.sqlite.org/optoverview.html, section 2).
-    let mut key = order.column().to_owned();
-    let mut index = "";
-    if let Some(prefix) = &query.serial {
-        let (from, until) = prefix.range();
-        written.and("serial >= ?", [from.to_vec().into()]);
-        if let Some(until) = until {
-            written.and("serial < ?", [until.to_vec().into()]);
-        }
-        key.insert(0, '+');
-    } else if let Some(name) = &query.name {
-        named(&mut written, name);
-        key.insert(0, '+');
-    } else if query.principal.is_some() {
-        index = "INDEXED BY certificates_by_principal";
-        if order != Order::NewestFirst {
-            key.insert(0, '+');
-        }
-    } else if order != Order::NewestFirst {
-        index = "INDEXED BY certificates_by_expiry";
-    } else if query.status == Some(CertificateStatus::Revoked) {
-        index = "INDEXED BY certificates_revoked_by_issuing";
-    } else {
-        index = "INDEXED BY certificates_by_issuing";
-    }
-    filter(&mut written, query, index, order);
-    if let Some(after) = &query.after {
-        let (moment, serial) = (
-            Value::from(after.moment.unix_millis()),
-            Value::from(after.serial.significant_octets().to_vec()),
-        );
-        let (on, past) = if order.is_descending() {
-            ("<=", ">=")
-        } else {
-            (">=", "<=")
-        };
-        written.and(&format!("{key} {on} ?"), [moment.clone()]);
-        written.and(
-            &format!("NOT (+{} = ? AND +serial {past} ?)", order.column()),
-            [moment, serial],
-        );
-    }
-    let way = if order.is_descending() { "DESC" } else { "ASC" };
-    let text = format!(
-        "SELECT {COLUMNS} FROM certificates {index} WHERE 1{} ORDER BY {key} {way}, serial {way} LIMIT ?",
-        written.conditions
-    );
+    let (text, values) = written(query, order);
     let limit = query.limit.max(1);
-    written
-        .values
-        .push(i64::try_from(limit + 1).unwrap_or(i64::MAX).into());
     let mut certificates = connection
         .prepare_cached(&text)?
-        .query_map(params_from_iter(written.values), record)?
+        .query_map(params_from_iter(values), record)?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     let more = certificates.len() > limit;
     certificates.truncate(limit);
@@ -153,8 +131,98 @@ fn page(connection: &Connection, query: &InventoryQuery) -> rusqlite::Result<Inv
     })
 }
 
-fn filter(written: &mut Written, query: &InventoryQuery, index: &str, order: Order) {
-    let moment = |at: Timestamp| Value::from(at.unix_millis());
+/// The text of a page's query, and its values. It asks for one more than the page holds.
+fn written(query: &InventoryQuery, order: Order) -> (String, Vec<Value>) {
+    let mut written = Written::default();
+    let by_issuing = order == Order::NewestFirst;
+    let (index, leads) = if let Some(prefix) = &query.serial {
+        let (from, until) = prefix.range();
+        written.and("serial >= ?", [from.to_vec().into()]);
+        if let Some(until) = until {
+            written.and("serial < ?", [until.to_vec().into()]);
+        }
+        ("", false)
+    } else if let Some(name) = &query.name {
+        named(&mut written, name);
+        ("", false)
+    } else if query.principal.is_some() {
+        ("INDEXED BY certificates_by_principal", by_issuing)
+    } else if !by_issuing {
+        ("INDEXED BY certificates_by_expiry", true)
+    } else if query.status == Some(CertificateStatus::Revoked) {
+        ("INDEXED BY certificates_revoked_by_issuing", true)
+    } else {
+        ("INDEXED BY certificates_by_issuing", true)
+    };
+    filter(&mut written, query, index);
+    let (mut issued, mut ends) = spans(query);
+    // A unary plus keeps a column from leading (https://www.sqlite.org/optoverview.html, section 2).
+    let key = format!("{}{}", if leads { "" } else { "+" }, order.column());
+    let (span, other_column, other_span) = if by_issuing {
+        (&mut issued, "+not_after", ends)
+    } else {
+        (&mut ends, "+issued_at", issued)
+    };
+    if let Some(after) = &query.after {
+        let past = if order.is_descending() {
+            span.narrow(Span {
+                from: None,
+                before: Some(after.moment + Duration::from_millis(1)),
+            });
+            ">="
+        } else {
+            span.narrow(Span {
+                from: Some(after.moment),
+                before: None,
+            });
+            "<="
+        };
+        written.and(
+            &format!("NOT (+{} = ? AND +serial {past} ?)", order.column()),
+            [
+                after.moment.unix_millis().into(),
+                after.serial.significant_octets().to_vec().into(),
+            ],
+        );
+    }
+    written.within(&key, *span);
+    written.within(other_column, other_span);
+    let way = if order.is_descending() { "DESC" } else { "ASC" };
+    let text = format!(
+        "SELECT {COLUMNS} FROM certificates {index} WHERE 1{} ORDER BY {key} {way}, serial {way} LIMIT ?",
+        written.conditions
+    );
+    let one_more = query.limit.max(1) + 1;
+    written
+        .values
+        .push(i64::try_from(one_more).unwrap_or(i64::MAX).into());
+    (text, written.values)
+}
+
+/// When the certificates were issued, and when they end.
+fn spans(query: &InventoryQuery) -> (Span, Span) {
+    let issued = Span {
+        from: query.issued_from,
+        before: query.issued_until,
+    };
+    let mut ends = Span {
+        from: None,
+        before: query.expiring_before,
+    };
+    // A certificate is good through its last second.
+    let now = query.now.whole_seconds();
+    match query.status {
+        Some(CertificateStatus::Valid) => ends.from = Some(now),
+        Some(CertificateStatus::Expired) => ends.narrow(Span {
+            from: None,
+            before: Some(now),
+        }),
+        Some(CertificateStatus::Revoked) | None => {}
+    }
+    (issued, ends)
+}
+
+fn filter(written: &mut Written, query: &InventoryQuery, index: &str) {
     if let Some(principal) = &query.principal {
         let leads = index.ends_with("by_principal");
         let column = if leads { "principal" } else { "+principal" };
@@ -166,35 +234,14 @@ fn filter(written: &mut Written, query: &InventoryQuery, index: &str, order: Ord
     if let Some(issuer) = &query.issuer {
         written.and("+issuer = ?", [issuer.0.to_vec().into()]);
     }
-    let leads = order != Order::NewestFirst && index.ends_with("by_expiry");
-    let not_after = if leads { "not_after" } else { "+not_after" };
-    // A certificate is good through its last second.
-    let now = moment(query.now.whole_seconds());
     match query.status {
         Some(CertificateStatus::Revoked) => written.and("revoked_at IS NOT NULL", []),
-        Some(CertificateStatus::Expired) => {
+        Some(CertificateStatus::Expired | CertificateStatus::Valid) => {
             written.and("revoked_at IS NULL", []);
-            written.and(&format!("{not_after} < ?"), [now]);
-        }
-        Some(CertificateStatus::Valid) => {
-            written.and("revoked_at IS NULL", []);
-            written.and(&format!("{not_after} >= ?"), [now]);
         }
         None => {}
     }
-    if let Some(before) = query.expiring_before {
-        written.and(&format!("{not_after} < ?"), [moment(before)]);
-    }
-    let leads = order == Order::NewestFirst && !index.is_empty();
-    let issued_at = if leads { "issued_at" } else { "+issued_at" };
-    if let Some(from) = query.issued_from {
-        written.and(&format!("{issued_at} >= ?"), [moment(from)]);
-    }
-    if let Some(until) = query.issued_until {
-        written.and(&format!("{issued_at} < ?"), [moment(until)]);
-    }
-    if index.is_empty()
-        && query.serial.is_some()
+    if query.serial.is_some()
         && let Some(name) = &query.name
     {
         written.and(
@@ -257,10 +304,7 @@ pub(super) fn insert_names(
 }
 
 fn kin(connection: &Connection, of: &CertificateRecord, limit: usize) -> rusqlite::Result<Kin> {
-    let mut written = Written {
-        conditions: String::new(),
-        values: Vec::new(),
-    };
+    let mut written = Written::default();
     let mut key = "issued_at";
     if let Some(principal) = &of.principal {
         written.and("principal = ?", [principal.to_string().into()]);
@@ -300,4 +344,112 @@ fn kin(connection: &Connection, of: &CertificateRecord, limit: usize) -> rusqlit
         predecessors: side("<=", ">=", "DESC")?,
         successors: side(">=", "<=", "ASC")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    /// Steps of SQLite's machine, not time: a page far into the inventory must cost what the first one costs.
+    #[test]
+    fn a_page_costs_the_same_wherever_it_begins() {
+        const COUNT: i64 = 20_000;
+        let mut connection = Connection::open_in_memory().unwrap();
+        super::super::migrations::run(&mut connection).unwrap();
+        connection
+            .execute(
+                "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)
+                 INSERT INTO certificates (serial, issuer, list_shard, profile, principal, names, not_before, not_after,
+                     key_fingerprint, der, issued_at, revoked_at)
+                 SELECT cast(10000000 + n AS BLOB), x'07', 0, 'device', 'device:a/b', '[]', n, 1000000 + n, x'07', x'', n,
+                     iif(n % 2, NULL, n)
+                 FROM n",
+                [COUNT],
+            )
+            .unwrap();
+        let at = Timestamp::from_unix_millis;
+        let all = || InventoryQuery::all(at(0), 10);
+        let principal = Some("device:a/b".parse().unwrap());
+        for (what, query, base) in [
+            ("all", all(), 0),
+            (
+                "those issued in a span",
+                InventoryQuery {
+                    issued_from: Some(at(0)),
+                    issued_until: Some(at(COUNT + 1)),
+                    ..all()
+                },
+                0,
+            ),
+            (
+                "a principal's, in a span",
+                InventoryQuery {
+                    principal,
+                    issued_from: Some(at(0)),
+                    issued_until: Some(at(COUNT + 1)),
+                    ..all()
+                },
+                0,
+            ),
+            (
+                "revoked ones, in a span",
+                InventoryQuery {
+                    status: Some(CertificateStatus::Revoked),
+                    issued_from: Some(at(0)),
+                    issued_until: Some(at(COUNT + 1)),
+                    ..all()
+                },
+                0,
+            ),
+            (
+                "valid ones that expire",
+                InventoryQuery {
+                    status: Some(CertificateStatus::Valid),
+                    expiring_before: Some(at(2_000_000)),
+                    ..all()
+                },
+                1_000_000,
+            ),
+            (
+                "expired ones",
+                InventoryQuery {
+                    status: Some(CertificateStatus::Expired),
+                    now: at(1_000_000_000),
+                    expiring_before: Some(at(2_000_000)),
+                    ..all()
+                },
+                1_000_000,
+            ),
+            (
+                "the last expired ones",
+                InventoryQuery {
+                    status: Some(CertificateStatus::Expired),
+                    now: at(1_000_000_000),
+                    ..all()
+                },
+                1_000_000,
+            ),
+        ] {
+            for moment in [1000, COUNT / 2, COUNT - 1000] {
+                let query = InventoryQuery {
+                    after: Some(InventoryCursor {
+                        moment: at(base + moment),
+                        serial: "05".parse().unwrap(),
+                    }),
+                    ..query.clone()
+                };
+                let (text, values) = written(&query, Order::of(&query));
+                let mut statement = connection.prepare(&text).unwrap();
+                let found = statement
+                    .query_map(params_from_iter(values), |_| Ok(()))
+                    .unwrap()
+                    .count();
+                assert_eq!(found, 11, "{what}");
+                let steps = statement.get_status(StatementStatus::VmStep);
+                assert!(steps < 2_000, "{what}, from {moment} on: {steps} steps");
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use portcullis_ca::{issuer_key_id::IssuerKeyId, serial::Serial};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{SqliteStore, failed, revocation};
+use super::{SqliteStore, certificate, failed, revocation};
 use crate::{
     domain::Timestamp,
     store::{
@@ -54,9 +54,22 @@ impl Standings for SqliteStore {
     }
 
     fn all_revoked(&self, not_expired_at: Timestamp) -> Answer<'_, Vec<(IssuerKeyId, Serial)>> {
-        self.read(move |connection| revocation::all(connection, not_expired_at))
+        self.read(move |connection| {
+            connection
+                .prepare(ALL_REVOKED)?
+                .query_map([not_expired_at.unix_millis()], |row| {
+                    Ok((IssuerKeyId(row.get(0)?), certificate::serial(row, 1)?))
+                })?
+                .collect()
+        })
     }
 }
+
+/// Every revoked serial with its issuer, seen or not: read from the index of those that are revoked. Left to itself, SQLite
+/// takes the one that `not_after` leads, and a start reads every certificate there is.
+const ALL_REVOKED: &str = "SELECT issuer, serial FROM certificates INDEXED BY certificates_revoked
+         WHERE revoked_at IS NOT NULL AND not_after >= ?1
+     UNION ALL SELECT issuer, serial FROM unseen_revocations WHERE not_after >= ?1";
 
 fn head(row: &Row<'_>) -> rusqlite::Result<ListHead> {
     Ok(ListHead {
@@ -155,4 +168,32 @@ pub(super) fn publish(
         })
         .map(drop)
         .map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    /// Steps of SQLite's machine, not time.
+    #[test]
+    fn what_is_revoked_is_read_without_the_rest() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        super::super::migrations::run(&mut connection).unwrap();
+        connection
+            .execute_batch(
+                "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 10000)
+                 INSERT INTO certificates (serial, issuer, list_shard, profile, names, not_before, not_after,
+                     key_fingerprint, der, issued_at, revoked_at)
+                 SELECT cast(1000000 + n AS BLOB), x'07', 0, 'server', '[]', n, n, x'07', x'', n, iif(n % 1000, NULL, n)
+                 FROM n",
+            )
+            .unwrap();
+        let mut statement = connection.prepare(ALL_REVOKED).unwrap();
+        let found = statement.query_map([0], |_| Ok(())).unwrap().count();
+        let steps = statement.get_status(StatementStatus::VmStep);
+        assert_eq!(found, 10);
+        assert!(steps < 500, "{steps} steps");
+    }
 }

@@ -184,22 +184,6 @@ pub(super) fn last_event(connection: &Connection) -> rusqlite::Result<u64> {
         .query_row([], |row| row.get(0))
 }
 
-/// Every revoked serial with its issuer, seen or not.
-pub(super) fn all(
-    connection: &Connection,
-    not_expired_at: Timestamp,
-) -> rusqlite::Result<Vec<(IssuerKeyId, Serial)>> {
-    connection
-        .prepare(
-            "SELECT issuer, serial FROM certificates WHERE revoked_at IS NOT NULL AND not_after >= ?1
-             UNION ALL SELECT issuer, serial FROM unseen_revocations WHERE not_after >= ?1",
-        )?
-        .query_map([not_expired_at.unix_millis()], |row| {
-            Ok((IssuerKeyId(row.get(0)?), serial(row, 1)?))
-        })?
-        .collect()
-}
-
 fn revocable(
     connection: &Connection,
     query: &RevocationQuery,
