@@ -22,6 +22,7 @@ mod json;
 pub mod jwk;
 pub mod jws;
 pub mod key_change;
+mod known_keys;
 pub mod limits;
 pub mod nonce;
 pub mod order;

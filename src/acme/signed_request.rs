@@ -180,10 +180,7 @@ impl SignedRequest {
             .await?
             .filter(|account| account.directory == state.settings.rules.name)
             .ok_or_else(unknown)?;
-        let key = Jwk::from_json(account.jwk.to_string().as_bytes()).map_err(|error| {
-            tracing::error!(account = %id, %error, "the store holds an account's key that can't be read");
-            Problem::internal()
-        })?;
+        let key = state.keys.of(&account)?;
         let payload = self.jws.verify(&key)?;
         check_standing(state, &account).await?;
         Ok(ByAccount { account, payload })

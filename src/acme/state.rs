@@ -7,6 +7,7 @@ use url::Url;
 use super::{
     chaos::Chaos,
     config::{AcmeSettings, DirectorySettings},
+    known_keys::KnownKeys,
     nonce::Nonces,
     urls::Urls,
     validation::{ValidationSetUpError, Validations, Validator},
@@ -29,6 +30,7 @@ pub struct AcmeState {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) urls: Urls,
     pub(super) nonces: Arc<Nonces>,
+    pub(super) keys: Arc<KnownKeys>,
     pub(super) validations: Arc<Validations>,
 }
 
@@ -58,6 +60,7 @@ impl AcmeServer {
         let validator = Validator::new(&settings.validation)?;
         let validations = Arc::new(Validations::new(validator, &settings.validation));
         let nonces = Arc::new(Nonces::new().map_err(|_| AcmeSetUpError::Random)?);
+        let keys = Arc::new(KnownKeys::default());
         let orders_per_page = settings.orders_per_page.max(1);
         let chaos = settings.chaos.map(|seed| Arc::new(Chaos::new(seed)));
         let directories = settings
@@ -72,6 +75,7 @@ impl AcmeServer {
                     chaos: chaos.clone(),
                     clock: Arc::clone(clock),
                     nonces: Arc::clone(&nonces),
+                    keys: Arc::clone(&keys),
                     validations: Arc::clone(&validations),
                 })
             })

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::{SqliteStore, failed, find, to_json};
+use super::{SqliteStore, failed, find, to_json, writer::Transaction};
 use crate::{
     domain::{
         account::{Account, AccountStatus, Thumbprint},
@@ -15,7 +15,10 @@ use crate::{
 impl Accounts for SqliteStore {
     fn account<'a>(&'a self, id: &'a AccountId) -> Answer<'a, Option<Account>> {
         let id = id.clone();
-        self.look_up(move |connection| by_id(connection, &id))
+        let answer = self.remembered.get_or(&id, || {
+            self.readers.with(|connection| by_id(connection, &id))
+        });
+        Box::pin(std::future::ready(answer))
     }
 
     fn account_by_key<'a>(
@@ -74,9 +77,13 @@ pub(super) fn insert(connection: &Connection, account: &Account) -> Result<(), S
         .map_err(failed)
 }
 
-pub(super) fn update(connection: &Connection, account: &Account) -> Result<(), StoreError> {
+pub(super) fn update(
+    transaction: &mut Transaction<'_>,
+    account: &Account,
+) -> Result<(), StoreError> {
+    transaction.changes_account(&account.id);
     let body = to_json(account)?;
-    connection
+    transaction
         .prepare_cached("UPDATE accounts SET thumbprint = ?, body = ? WHERE id = ?")
         .and_then(|mut update| {
             update.execute(params![account.thumbprint.0, body, account.id.as_str()])

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, types::Type};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Answer, Store, StoreError};
+use crate::domain::{account::Account, id::AccountId};
 
 mod account;
 mod api_key;
@@ -33,20 +34,27 @@ mod policy;
 mod prune;
 mod reader;
 mod reconcile;
+mod remembered;
 mod renewal;
 mod revocation;
 mod writer;
 
 pub use reader::SqliteReader;
+use remembered::Remembered;
 use writer::Writer;
 
 /// How many reading connections are kept open while nobody needs them.
 const IDLE_READERS: usize = 8;
 
+/// How many accounts are kept in memory; about a kilobyte each.
+const REMEMBERED_ACCOUNTS: usize = 10_000;
+
 /// A store in a SQLite file.
 pub struct SqliteStore {
     writer: Writer,
     readers: Arc<Readers>,
+    /// Every request is an account's.
+    remembered: Arc<Remembered<AccountId, Account>>,
 }
 
 impl SqliteStore {
@@ -73,11 +81,16 @@ impl SqliteStore {
             })
             .map_err(failed)?;
         connection
-            .execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;")
+            // The writer puts rows into many places at once, and there is only one.
+            .execute_batch(
+                "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -65536;",
+            )
             .map_err(failed)?;
         migrations::run(&mut connection)?;
+        let remembered = Arc::new(Remembered::new(REMEMBERED_ACCOUNTS));
         Ok(Self {
-            writer: Writer::start(connection)?,
+            writer: Writer::start(connection, Arc::clone(&remembered))?,
+            remembered,
             readers: Arc::new(Readers {
                 path: path.to_owned(),
                 idle: Mutex::new(Vec::new()),

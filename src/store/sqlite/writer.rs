@@ -3,18 +3,23 @@
 //! after the commit.
 
 use std::{
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
     thread,
 };
 
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
-use super::failed;
+use super::{failed, remembered::Remembered};
 use crate::{
     domain::{
         Timestamp,
+        account::Account,
         audit::{AuditDraft, AuditEntry, BEFORE_THE_FIRST},
+        id::AccountId,
     },
     store::{Answer, StoreError},
 };
@@ -29,12 +34,15 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread. It ends when the writer is dropped and the queue is empty.
-    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        connection: Connection,
+        remembered: Arc<Remembered<AccountId, Account>>,
+    ) -> Result<Self, StoreError> {
         let tails = Tails::read(&connection).map_err(failed)?;
         let (jobs, queue) = channel();
         thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || run(&connection, tails, &queue))
+            .spawn(move || run(&connection, tails, &queue, &remembered))
             .map_err(|error| StoreError::Unavailable(error.to_string().into()))?;
         Ok(Self { jobs })
     }
@@ -62,6 +70,7 @@ impl Writer {
 pub(super) struct Transaction<'a> {
     connection: &'a Connection,
     tails: Tails,
+    changed_accounts: &'a mut Vec<AccountId>,
 }
 
 impl std::ops::Deref for Transaction<'_> {
@@ -73,6 +82,11 @@ impl std::ops::Deref for Transaction<'_> {
 }
 
 impl Transaction<'_> {
+    /// What is remembered of this account ends with the transaction, whatever becomes of it.
+    pub(super) fn changes_account(&mut self, id: &AccountId) {
+        self.changed_accounts.push(id.clone());
+    }
+
     /// Adds an entry to the audit trail.
     pub(super) fn audit(&mut self, draft: &AuditDraft) -> Result<(), StoreError> {
         let entry = AuditEntry::chain(self.tails.audit_number + 1, &self.tails.audit_hash, draft);
@@ -208,10 +222,16 @@ where
     }
 }
 
-fn run(connection: &Connection, mut tails: Tails, queue: &Receiver<Box<dyn Job>>) {
+fn run(
+    connection: &Connection,
+    mut tails: Tails,
+    queue: &Receiver<Box<dyn Job>>,
+    remembered: &Remembered<AccountId, Account>,
+) {
     while let Ok(first) = queue.recv() {
         let mut jobs = vec![first];
-        let outcome = group(connection, tails, &mut jobs, queue);
+        let mut changed_accounts = Vec::new();
+        let outcome = group(connection, tails, &mut changed_accounts, &mut jobs, queue);
         let commit = match outcome {
             Ok(after) => {
                 tails = after;
@@ -225,6 +245,7 @@ fn run(connection: &Connection, mut tails: Tails, queue: &Receiver<Box<dyn Job>>
                 Err(failed(error))
             }
         };
+        remembered.forget(&changed_accounts);
         for job in jobs {
             job.answer(commit.clone());
         }
@@ -235,10 +256,11 @@ fn run(connection: &Connection, mut tails: Tails, queue: &Receiver<Box<dyn Job>>
 fn group(
     connection: &Connection,
     tails: Tails,
+    changed_accounts: &mut Vec<AccountId>,
     jobs: &mut Vec<Box<dyn Job>>,
     queue: &Receiver<Box<dyn Job>>,
 ) -> rusqlite::Result<Tails> {
-    connection.execute_batch("BEGIN IMMEDIATE")?;
+    execute(connection, "BEGIN IMMEDIATE")?;
     // Another process may write to the same file; then the numbered tables end elsewhere than this writer remembers.
     let version = data_version(connection)?;
     let tails = if tails.data_version == version {
@@ -246,17 +268,20 @@ fn group(
     } else {
         Tails::read(connection)?
     };
-    let mut transaction = Transaction { connection, tails };
+    let mut transaction = Transaction {
+        connection,
+        tails,
+        changed_accounts,
+    };
     let mut next = 0;
     while let Some(job) = jobs.get_mut(next) {
         let before = transaction.tails;
-        connection.execute_batch("SAVEPOINT command")?;
-        if job.run(&mut transaction).is_ok() {
-            connection.execute_batch("RELEASE command")?;
-        } else {
+        execute(connection, "SAVEPOINT command")?;
+        if job.run(&mut transaction).is_err() {
             transaction.tails = before;
-            connection.execute_batch("ROLLBACK TO command; RELEASE command")?;
+            execute(connection, "ROLLBACK TO command")?;
         }
+        execute(connection, "RELEASE command")?;
         next += 1;
         if jobs.len() < MOST_PER_COMMIT
             && let Ok(another) = queue.try_recv()
@@ -264,6 +289,11 @@ fn group(
             jobs.push(another);
         }
     }
-    connection.execute_batch("COMMIT")?;
+    execute(connection, "COMMIT")?;
     Ok(transaction.tails)
+}
+
+/// Carries out a statement that is parsed once and kept.
+fn execute(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(statement)?.execute([]).map(drop)
 }
