@@ -1,5 +1,5 @@
-//! Challenges (RFC 8555 section 7.5.1): responded to and read. A request never waits for a validation, which is a task
-//! of its own (`validation::task`).
+//! Challenges (RFC 8555 section 7.5.1): responded to and read. A validation is a task of its own (`validation::task`); the
+//! request that begins it waits for a moment only, for those that are settled at once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::{
     authorization::own_authorization,
@@ -22,11 +23,19 @@ use super::{
         task,
     },
 };
-use crate::domain::{
-    Timestamp,
-    authorization::Authorization,
-    challenge::{Challenge, ChallengeState, ValidationFailure, ValidationFailureKind},
+use crate::{
+    authority::AuthorityError,
+    domain::{
+        Timestamp,
+        account::Account,
+        authorization::Authorization,
+        challenge::{Challenge, ChallengeState, ValidationFailure, ValidationFailureKind},
+    },
 };
+
+/// How long the answer to a response waits for the validation. Most are settled within; their clients need not look again,
+/// for which they would wait a second at least.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// When to come back, where too much is being validated.
 const NO_PLACE: Duration = Duration::from_secs(30);
@@ -151,22 +160,10 @@ pub async fn respond(
     let mut challenge = find(&authorization)?;
     if !payload.is_empty() {
         let ChallengeResponse {} = payload.object()?;
-        let (id, kind) = (&authorization.id, challenge.kind);
         // Where an authorization serves another order, too, some clients respond again. There is nothing left to do.
         if !authorization.is_valid_at(state.clock.now()) {
-            let place = match state.validations.enter(&account.id, id, kind) {
-                Ok(place) => Some(place),
-                Err(reason) => match no_place(reason) {
-                    Some(problem) => return Err(problem),
-                    None => None,
-                },
-            };
-            authorization = state.authority.begin_challenge(id, kind).await?;
+            authorization = begin(&state, &account, &authorization, &challenge).await?;
             challenge = find(&authorization)?;
-            match place {
-                Some(place) => task::start(&state, &account, &authorization, &challenge, place),
-                None => state.validations.ask(&authorization.id, kind),
-            }
         }
     }
     task::resume(&state, &account, &authorization);
@@ -189,4 +186,37 @@ pub async fn respond(
         headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
     }
     Ok(response)
+}
+
+/// Has a challenge validated. It comes back as soon as that is settled; as being validated, if it takes longer, and that is
+/// recorded then, so that the next process takes it up.
+async fn begin(
+    state: &Arc<AcmeState>,
+    account: &Account,
+    authorization: &Authorization,
+    challenge: &Challenge,
+) -> Result<Authorization, Problem> {
+    let (id, kind) = (&authorization.id, challenge.kind);
+    state.authority.check_challenge(authorization, kind).await?;
+    match state.validations.enter(&account.id, id, kind) {
+        Ok(place) => {
+            let first_look = task::start(state, account, authorization, challenge, place);
+            if let Ok(Ok(settled)) = timeout(PATIENCE, first_look).await {
+                return Ok(settled);
+            }
+        }
+        Err(reason) => {
+            if let Some(problem) = no_place(reason) {
+                return Err(problem);
+            }
+            state.validations.ask(id, kind);
+        }
+    }
+    match state.authority.begin_challenge(id, kind).await {
+        // It was settled in that very moment.
+        Err(AuthorityError::WrongState(_)) => {
+            own_authorization(state, account, id.to_string()).await
+        }
+        begun => Ok(begun?),
+    }
 }

@@ -50,7 +50,21 @@ impl Authority {
         Ok(self.store().authorization(id).await?)
     }
 
-    /// The client says that a challenge is ready to be looked at.
+    /// Whether a challenge may be looked at now. It changes nothing: what is settled at once was never begun.
+    ///
+    /// # Errors
+    /// `WrongState` when the authorization or the challenge has ended, `RateLimited` when too much of it has failed.
+    pub async fn check_challenge(
+        &self,
+        authorization: &Authorization,
+        kind: ChallengeKind,
+    ) -> Result<(), AuthorityError> {
+        self.admit_challenge(authorization).await?;
+        authorization.clone().begin(kind, self.now())?;
+        Ok(())
+    }
+
+    /// Records that a challenge is being looked at, by whoever takes it up again if this process ends.
     ///
     /// # Errors
     /// `WrongState` when the authorization or the challenge has ended.
@@ -59,14 +73,13 @@ impl Authority {
         id: &AuthorizationId,
         kind: ChallengeKind,
     ) -> Result<Authorization, AuthorityError> {
-        self.admit_challenge(id).await?;
         Ok(self.store().begin_challenge(id, kind, self.now()).await?)
     }
 
-    /// The outcome of looking at a challenge; the order follows.
+    /// The outcome of looking at a challenge, be it recorded that it was begun or not; the order follows.
     ///
     /// # Errors
-    /// `WrongState` when it isn't being looked at.
+    /// `WrongState` when the authorization or the challenge has ended.
     pub async fn finish_challenge(
         &self,
         id: &AuthorizationId,

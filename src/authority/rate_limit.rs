@@ -22,7 +22,7 @@ use crate::domain::{
     certificate_id::CertificateId,
     directory::{Directory, DirectoryName},
     enrolment::Enrolment,
-    id::{AccountId, AuthorizationId},
+    id::AccountId,
     identifier::Identifier,
     invitation::InvitationId,
     order::Order,
@@ -239,15 +239,16 @@ impl Authority {
     }
 
     /// Whether the challenges of an authorization may be looked at, after what has failed.
-    pub(super) async fn admit_challenge(&self, id: &AuthorizationId) -> Result<(), AuthorityError> {
-        let Some(authorization) = self.store().authorization(id).await? else {
-            return Ok(());
-        };
+    pub(super) async fn admit_challenge(
+        &self,
+        authorization: &Authorization,
+    ) -> Result<(), AuthorityError> {
         let Some(account) = self.store().account(&authorization.account).await? else {
             return Ok(());
         };
         let directory = self.directory(&account.directory)?;
-        self.admit_validation(directory, &account.id, &[authorization.identifier])
+        let identifiers = std::slice::from_ref(&authorization.identifier);
+        self.admit_validation(directory, &account.id, identifiers)
     }
 
     /// Counts a validation that failed.

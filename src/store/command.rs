@@ -103,7 +103,8 @@ pub trait Commands: Send + Sync {
         now: Timestamp,
     ) -> Answer<'a, Authorization>;
 
-    /// Records the outcome of a challenge, and has every order that uses the authorization follow. Refused with `WrongState`.
+    /// Records the outcome of a challenge, which may have been begun before, and has every order that uses the authorization
+    /// follow. Refused with `WrongState`.
     fn finish_challenge<'a>(
         &'a self,
         id: &'a AuthorizationId,

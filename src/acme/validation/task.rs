@@ -1,9 +1,10 @@
-//! The tasks that validate challenges: a few attempts each, and the outcome told to `authority`. A request never waits
-//! for one. A validation that a restart of the process cut off begins again at the start, and when its client asks.
+//! The tasks that validate challenges: a few attempts each, and the outcome told to `authority`, and to the request that
+//! began it if the first attempt settled it. A validation that a restart of the process cut off begins again at the start,
+//! and when its client asks.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::{sync::oneshot, time::sleep};
 
 use super::{
     Attempt,
@@ -57,7 +58,7 @@ pub fn resume(state: &Arc<AcmeState>, account: &Account, authorization: &Authori
         .map(|challenge| {
             let (id, kind) = (&authorization.id, challenge.kind);
             match state.validations.enter(&account.id, id, kind) {
-                Ok(place) => start(state, account, authorization, challenge, place),
+                Ok(place) => drop(start(state, account, authorization, challenge, place)),
                 Err(NoPlace::UnderWay) => {}
                 Err(NoPlace::AccountIsFull | NoPlace::Full) => return false,
             }
@@ -66,14 +67,15 @@ pub fn resume(state: &Arc<AcmeState>, account: &Account, authorization: &Authori
         .fold(true, |all, one| all && one)
 }
 
-/// Starts the validation of a challenge that is processing.
+/// Starts the validation of a challenge. What comes back is the authorization as it was recorded, or, as soon as the first
+/// attempt has failed and others will follow, nothing.
 pub fn start(
     state: &Arc<AcmeState>,
     account: &Account,
     authorization: &Authorization,
     challenge: &Challenge,
     place: Place,
-) {
+) -> oneshot::Receiver<Authorization> {
     let task = Task {
         state: Arc::clone(state),
         // RFC 8555 section 8.1.
@@ -83,7 +85,9 @@ pub fn start(
         challenge: challenge.clone(),
         place,
     };
-    tokio::spawn(task.run());
+    let (settled, first_look) = oneshot::channel();
+    tokio::spawn(task.run(settled));
+    first_look
 }
 
 struct Task {
@@ -96,8 +100,9 @@ struct Task {
 }
 
 impl Task {
-    async fn run(self) {
-        let Some(outcome) = self.validate().await else {
+    async fn run(self, settled: oneshot::Sender<Authorization>) {
+        let mut settled = Some(settled);
+        let Some(outcome) = self.validate(&mut settled).await else {
             return;
         };
         let (identifier, id) = (&self.authorization.identifier, &self.authorization.id);
@@ -116,7 +121,10 @@ impl Task {
             .finish_challenge(id, self.challenge.kind, outcome)
             .await;
         match finished {
-            Ok(_) => {}
+            Ok(authorization) => {
+                // Whoever began it may be gone.
+                let _ = settled.map(|settled| settled.send(authorization));
+            }
             Err(AuthorityError::WrongState(error)) => {
                 tracing::debug!(authorization = %id, %error, "a validation came too late");
             }
@@ -126,8 +134,12 @@ impl Task {
         }
     }
 
-    /// Attempts until one succeeds, the last one failed, or the authorization has ended otherwise.
-    async fn validate(&self) -> Option<Result<(), ValidationFailure>> {
+    /// Attempts until one succeeds, the last one failed, or the authorization has ended otherwise. `settled` is dropped
+    /// with the first failure that isn't the last one.
+    async fn validate(
+        &self,
+        settled: &mut Option<oneshot::Sender<Authorization>>,
+    ) -> Option<Result<(), ValidationFailure>> {
         let validations = self.place.validations();
         let attempt = Attempt {
             kind: self.challenge.kind,
@@ -151,6 +163,7 @@ impl Task {
                 return Some(Err(failure));
             };
             tracing::debug!(identifier = %self.authorization.identifier, attempts, detail = failure.detail, "an attempt to validate failed");
+            settled.take();
             let now = self.state.clock.now();
             match self.place.pause(failure, pause, now).await {
                 PauseEnd::Over => attempts += 1,

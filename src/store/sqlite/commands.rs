@@ -203,8 +203,9 @@ impl Commands for SqliteStore {
     ) -> Answer<'a, Authorization> {
         let id = id.clone();
         self.writer.write(move |transaction| {
-            let authorization =
-                authorization_by_id(transaction, &id)?.finish(kind, outcome, now)?;
+            let authorization = authorization_by_id(transaction, &id)?
+                .begin(kind, now)?
+                .finish(kind, outcome, now)?;
             authorization::put(transaction, &authorization)?;
             order::follow(transaction, &authorization, now)?;
             transaction.audit(&audit)?;
