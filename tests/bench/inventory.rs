@@ -216,11 +216,7 @@ impl Bench {
                 terms_of_service: None,
                 external_account_binding: None,
                 binding: Some(invited.invitation.id),
-                external_account_binding: None,
-                terms_of_service: None,
                 from: None,
-                external_account_binding: None,
-                terms_of_service: None,
             })
             .await
             .expect("an account");

@@ -163,12 +163,10 @@ async fn in_process(requests: &[Vec<u8>]) -> Measured {
             thumbprint: Thumbprint([7; 32]),
             jwk: serde_json::Value::Null,
             contacts: Vec::new(),
+            terms_of_service: None,
+            external_account_binding: None,
             binding: Some(invited.invitation.id),
-            external_account_binding: None,
-            terms_of_service: None,
             from: None,
-            external_account_binding: None,
-            terms_of_service: None,
         })
         .await
         .expect("an account");
@@ -369,9 +367,12 @@ struct Server {
 impl Server {
     fn start() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let made = Self::portcullis(dir.path(), &["init"])
-            .status()
-            .expect("portcullis runs");
+        let made = Self::portcullis(
+            dir.path(),
+            &["init", "--public-url", "http://127.0.0.1:18445"],
+        )
+        .status()
+        .expect("portcullis runs");
         assert!(made.success());
         let config = "[server]\nlisten = \"127.0.0.1:18444\"\n[status]\nlisten = \"127.0.0.1:18445\"\n[gate]\nlisten = \"127.0.0.1:18443\"\n[metrics]\nlisten = \"\"\n[acme.limits]\norders_per_account = \"off\"\ncertificates_per_identifiers = \"off\"\n";
         fs::write(dir.path().join("state/portcullis.toml"), config).expect("written");
