@@ -21,14 +21,14 @@ use super::{
 /// The identifier of a certificate as a client makes it: from the certificate alone (RFC 9773 section 4.1).
 pub fn certificate_id(der: &[u8]) -> String {
     let (_, parsed) = X509Certificate::from_der(der).unwrap();
-    let key_identifier = parsed
-        .extensions()
-        .iter()
-        .find_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::AuthorityKeyIdentifier(it) => it.key_identifier.clone(),
-            _ => None,
-        })
-        .unwrap();
+    let found = parsed.extensions().iter().find_map(|extension| {
+        if let ParsedExtension::AuthorityKeyIdentifier(it) = extension.parsed_extension() {
+            it.key_identifier.clone()
+        } else {
+            None
+        }
+    });
+    let key_identifier = found.unwrap();
     format!(
         "{}.{}",
         encode(key_identifier.0),
