@@ -1,6 +1,8 @@
 //! Tests of the ACME server: over HTTP, with requests signed here, and real name and web servers on loopback.
 
+mod access;
 mod account;
+mod approval;
 mod at_once;
 pub(crate) mod authority;
 mod authorization;
@@ -11,8 +13,10 @@ mod chaos;
 mod client;
 mod directory;
 mod dns01;
+mod enrolment_keys;
 mod external_account_binding;
 mod http01;
+mod invitation;
 mod key_change;
 mod name_server;
 mod nonce;

@@ -218,6 +218,11 @@ impl Server {
             life: Duration::from_secs(3600),
             ..Invite::of(principal.parse().unwrap())
         };
+        self.invite_to(invite).await
+    }
+
+    /// Invites somebody to something.
+    pub async fn invite_to(&self, invite: Invite) -> Invitation {
         let invited = self
             .authority
             .invite(&Actor::Authority, invite)
