@@ -175,7 +175,9 @@ impl AgentError {
         let later = matches!(
             kind,
             "rateLimited" | "serverInternal" | "badNonce" | "orderNotReady"
-        ) || problem
+        ) || (kind == "userActionRequired" && step != Step::Register)
+            // An operator approves, or the owner of this device agrees to something; then the same request works.
+            || problem
             .status
             .is_some_and(|status| status == 429 || status >= 500);
         if later {
@@ -301,6 +303,13 @@ mod tests {
         let account = StoredAccount::new(&token, token.directory(), KeyType::P256).unwrap();
         let cases = [
             (Step::Order, "unauthorized", 403, 4, "enrolment has ended"),
+            (
+                Step::Order,
+                "userActionRequired",
+                403,
+                3,
+                "tried again later",
+            ),
             (
                 Step::Order,
                 "accountDoesNotExist",

@@ -244,7 +244,7 @@ struct Victim {
 }
 
 async fn victim(server: &Server) -> Victim {
-    let way = way(server, "vouch").await;
+    let way = way(server, "victim").await;
     // In the same account there is nothing to prove, so another one has the challenge.
     let prover = Client::registered(&server.base).await;
     let placed = order(&prover, &["victim.example"]).await.ok().json();

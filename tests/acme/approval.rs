@@ -11,7 +11,9 @@ use portcullis_ca::revocation::RevocationReason;
 use serde_json::json;
 
 use super::{
-    enrolment_keys::{certificate, detail, enrol, enrolled, enrolment_of, id_of, invite, place, told},
+    enrolment_keys::{
+        certificate, detail, enrol, enrolled, enrolment_of, id_of, invite, place, told,
+    },
     server::Server,
 };
 
@@ -170,6 +172,7 @@ async fn a_key_that_is_older_than_the_principals_certificate_waits_for_an_approv
     certificate(&device, "a.dev.example").await;
     let (second, _) = enrol(&server, &current, "").await;
     certificate(&second, "a.dev.example").await;
+    server.clock.advance(60);
     // An invitation that was made since is an operator's word.
     let newer = server.invite_to(invite(PRINCIPAL, Needs::Nothing)).await;
     server.clock.advance(60);

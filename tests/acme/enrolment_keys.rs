@@ -134,7 +134,7 @@ async fn a_key_allows_what_it_names_and_what_its_patterns_cover_and_nothing_else
     }
     let reply = place(&client, "dns", "dev.example").await;
     assert!(
-        detail(&reply).contains("dns:*.dev.example, dns:**.lab.example, ip:192.0.2.0/28"),
+        detail(&reply).contains("dns:**.lab.example, dns:*.dev.example, ip:192.0.2.0/28"),
         "{reply:?}"
     );
 }

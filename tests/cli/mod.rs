@@ -1,5 +1,6 @@
 //! The command line with bad input: what is wrong, where, what would be right, and nothing lost.
 
+mod invitation;
 mod passphrase;
 
 use std::{

@@ -18,7 +18,7 @@ use crate::{
         authorization::{Authorization, WrongState},
         certificate::CertificateRecord,
         challenge::{ChallengeKind, ValidationFailure},
-        enrolment::{Enrolment, EnrolmentState},
+        enrolment::Enrolment,
         id::{AccountId, AuthorizationId, EnrolmentId},
         incident::Incident,
         invitation::Invitation,
@@ -82,10 +82,7 @@ impl Commands for SqliteStore {
             }
             account::insert(transaction, &account)?;
             if let Some(enrolment) = enrolment {
-                let began = enrolment::begin(transaction, enrolment, &account.directory, audit.at)?;
-                if let EnrolmentState::AwaitingApproval { reason, .. } = began.state {
-                    audit.detail["awaits_approval"] = reason.into();
-                }
+                enrolment::begin(transaction, enrolment, &account.directory, &mut audit)?;
             }
             transaction.audit(&audit)
         })
@@ -100,11 +97,7 @@ impl Commands for SqliteStore {
         self.writer.write(move |transaction| {
             let account = account::valid(transaction, &id)?.changed(change);
             account::update(transaction, &account)?;
-            if account.status != AccountStatus::Valid
-                && let Some(id) = &account.enrolment
-            {
-                enrolment::end_one(transaction, id, audit.at, "its account was deactivated")?;
-            }
+            enrolment::follow_account(transaction, &account, audit.at)?;
             transaction.audit(&audit)?;
             Ok(account)
         })
@@ -461,27 +454,8 @@ impl Commands for SqliteStore {
     }
 
     fn prune(&self, ended_before: Timestamp, limit: usize) -> Answer<'_, usize> {
-        self.writer.write(move |transaction| {
-            let mut gone = 0;
-            for (table, and) in [
-                ("orders", ""),
-                ("authorizations", ""),
-                ("reused_authorizations", ""),
-                // One whose enrolments go on says what they may order, and can still be revoked with them.
-                ("invitations", " AND going_on = 0"),
-            ] {
-                gone += transaction
-                    .execute(
-                        &format!(
-                            "DELETE FROM {table} WHERE rowid IN (
-                                 SELECT rowid FROM {table} WHERE expires_at < ?{and} LIMIT ?)"
-                        ),
-                        params![ended_before.unix_millis(), limit as u64],
-                    )
-                    .map_err(failed)?;
-            }
-            Ok(gone)
-        })
+        self.writer
+            .write(move |transaction| prune::ended(transaction, ended_before, limit))
     }
 }
 

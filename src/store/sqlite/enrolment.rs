@@ -10,7 +10,7 @@ use super::{
 use crate::{
     domain::{
         Timestamp,
-        account::AccountStatus,
+        account::{Account, AccountStatus},
         audit::AuditDraft,
         directory::DirectoryName,
         enrolment::{Enrolment, EnrolmentState},
@@ -132,17 +132,20 @@ pub(super) fn begin(
     connection: &Connection,
     mut enrolment: Enrolment,
     directory: &DirectoryName,
-    now: Timestamp,
-) -> Result<Enrolment, StoreError> {
+    audit: &mut AuditDraft,
+) -> Result<(), StoreError> {
+    let now = audit.at;
     let invitation = invitation::by_id(connection, enrolment.invitation)
         .map_err(failed)?
         .ok_or(StoreError::NotFound("invitation"))?
         .redeem(directory, now)?;
     let rival = later_certificate(connection, &invitation, now).map_err(failed)?;
     enrolment.state = EnrolmentState::first(&invitation, rival, now);
+    if let EnrolmentState::AwaitingApproval { reason, .. } = &enrolment.state {
+        audit.detail["awaits_approval"] = reason.as_str().into();
+    }
     invitation::put(connection, &invitation)?;
-    put(connection, &enrolment)?;
-    Ok(enrolment)
+    put(connection, &enrolment)
 }
 
 /// A good certificate of an invitation's principal from an enrolment that began after the invitation was made, with
@@ -214,17 +217,22 @@ pub(super) fn end_all(
     Ok(ended)
 }
 
-/// Ends one enrolment, and nothing with it.
-pub(super) fn end_one(
+/// Ends the enrolment of an account that its owner has ended, and nothing with it.
+pub(super) fn follow_account(
     connection: &Connection,
-    id: &EnrolmentId,
+    account: &Account,
     at: Timestamp,
-    reason: &str,
-) -> Result<bool, StoreError> {
-    match by_id(connection, id).map_err(failed)? {
-        Some(kept) => end_if_it_goes_on(connection, kept, at, reason),
-        None => Ok(false),
+) -> Result<(), StoreError> {
+    if account.status == AccountStatus::Valid {
+        return Ok(());
     }
+    let Some(id) = &account.enrolment else {
+        return Ok(());
+    };
+    if let Some(kept) = by_id(connection, id).map_err(failed)? {
+        end_if_it_goes_on(connection, kept, at, "its account was deactivated")?;
+    }
+    Ok(())
 }
 
 fn end_if_it_goes_on(

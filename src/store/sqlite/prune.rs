@@ -8,6 +8,33 @@ use crate::{
     store::{Pruned, StoreError},
 };
 
+/// Orders, authorizations and invitations that ended before a moment. The answer is how many rows went.
+pub(super) fn ended(
+    connection: &Connection,
+    before: Timestamp,
+    limit: usize,
+) -> Result<usize, StoreError> {
+    let mut gone = 0;
+    for (table, and) in [
+        ("orders", ""),
+        ("authorizations", ""),
+        ("reused_authorizations", ""),
+        // One whose enrolments go on says what they may order, and can still be revoked with them.
+        ("invitations", " AND going_on = 0"),
+    ] {
+        gone += connection
+            .execute(
+                &format!(
+                    "DELETE FROM {table} WHERE rowid IN (
+                         SELECT rowid FROM {table} WHERE expires_at < ?{and} LIMIT ?)"
+                ),
+                params![before.unix_millis(), limit as u64],
+            )
+            .map_err(failed)?;
+    }
+    Ok(gone)
+}
+
 /// Certificates that ended before a moment, but none that a list still has, and trust events before it but the last.
 pub(super) fn expired(
     connection: &Connection,
