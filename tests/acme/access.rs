@@ -52,7 +52,8 @@ const READY: &str = "201 ready";
 const PENDING: &str = "201 pending";
 const VALID: &str = "201 valid";
 
-/// In the order in which they are sent: what changes something comes last.
+/// In the order in which they are sent: what changes something comes last. Who has proved its name for the order that is its
+/// own has it ready at once.
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
     //                                                     open      vouch     challenge waiting  rejected ended    withdrawn stopped deactivated elsewhere
@@ -65,7 +66,7 @@ const ROWS: &[Row] = &[
     ("account/{account}", "read another's",                [DENIED,   DENIED,   DENIED,   DENIED,  DENIED,  DENIED,  DENIED,   DENIED,  DENIED,  NOBODY]),
     ("account/{account}/orders", "its own",                [OK,       OK,       OK,       OK,      OK,      OK,      OK,       DENIED,  DENIED,  NOBODY]),
     ("account/{account}/orders", "another's",              [DENIED,   DENIED,   DENIED,   DENIED,  DENIED,  DENIED,  DENIED,   DENIED,  DENIED,  NOBODY]),
-    ("new-order", "dns that its key allows",               [PENDING,  READY,    PENDING,  WAIT,    DENIED,  DENIED,  READY,    DENIED,  DENIED,  NOBODY]),
+    ("new-order", "dns that its key allows",               [READY,    READY,    READY,    WAIT,     DENIED,   DENIED,   READY,    DENIED,   DENIED,   NOBODY]),
     ("new-order", "dns that another's key allows",         [PENDING,  REJECTED, REJECTED, WAIT,    DENIED,  DENIED,  REJECTED, DENIED,  DENIED,  NOBODY]),
     ("new-order", "both",                                  [PENDING,  REJECTED, REJECTED, WAIT,    DENIED,  DENIED,  REJECTED, DENIED,  DENIED,  NOBODY]),
     ("new-order", "ip that its key allows",                [PENDING,  READY,    PENDING,  WAIT,    DENIED,  DENIED,  READY,    DENIED,  DENIED,  NOBODY]),
@@ -73,8 +74,8 @@ const ROWS: &[Row] = &[
     ("new-order", "its own permanent identifier",          [REJECTED, READY,    REJECTED, WAIT,    DENIED,  DENIED,  READY,    DENIED,  DENIED,  NOBODY]),
     ("new-order", "another's permanent identifier",        [REJECTED, REJECTED, REJECTED, WAIT,    DENIED,  DENIED,  REJECTED, DENIED,  DENIED,  NOBODY]),
     ("new-order", "hardware module",                       [REJECTED, REJECTED, REJECTED, WAIT,    DENIED,  DENIED,  REJECTED, DENIED,  DENIED,  NOBODY]),
-    ("new-order", "the profile of a device",               ["400 invalidProfile", READY, PENDING, WAIT, DENIED, DENIED, READY, DENIED,  DENIED,  NOBODY]),
-    ("new-order", "the profile of a server",               [PENDING,  "400 invalidProfile", "400 invalidProfile", WAIT, DENIED, DENIED, "400 invalidProfile", DENIED, DENIED, NOBODY]),
+    ("new-order", "the profile of a device",               ["400 invalidProfile",READY,    READY,    WAIT,     DENIED,   DENIED,   READY,    DENIED,   DENIED,   NOBODY]),
+    ("new-order", "the profile of a server",               [READY,    "400 invalidProfile","400 invalidProfile",WAIT,     DENIED,   DENIED,   "400 invalidProfile",DENIED,   DENIED,   NOBODY]),
     ("new-authz", "dns that its key allows",               [PENDING,  VALID,    PENDING,  WAIT,    DENIED,  DENIED,  VALID,    DENIED,  DENIED,  NOBODY]),
     ("new-authz", "dns that another's key allows",         [PENDING,  REJECTED, REJECTED, WAIT,    DENIED,  DENIED,  REJECTED, DENIED,  DENIED,  NOBODY]),
     ("new-authz", "its own permanent identifier",          [REJECTED, VALID,    REJECTED, WAIT,    DENIED,  DENIED,  VALID,    DENIED,  DENIED,  NOBODY]),
