@@ -12,7 +12,7 @@ use super::{
 use crate::{
     domain::{
         Timestamp,
-        account::{Account, AccountChange, AccountStatus},
+        account::{Account, AccountChange},
         api_key::{ApiKey, ApiKeyId},
         audit::{AuditDraft, Checkpoint},
         authorization::{Authorization, WrongState},
