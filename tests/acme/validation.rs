@@ -13,6 +13,7 @@ use super::{
     client::Client,
     order::{order, respond, settled},
     server::Server,
+    web_server::Page,
 };
 
 async fn server(validation: ValidationConfig) -> Server {
@@ -138,16 +139,23 @@ async fn names_of_one_account_that_do_not_answer_hold_up_nobody_elses() {
         Client::registered(&server.base).await,
     );
     let names: Vec<String> = (0..8).map(|n| format!("slow{n}.example")).collect();
-    for name in &names {
-        server.names.set(name, &["127.0.0.1"]);
-        server.names.delay(name, Duration::from_secs(3600));
-    }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let placed = order(&slow, &names).await.ok().json();
-    for authorization in placed["authorizations"].as_array().unwrap() {
-        respond(&server, &slow, authorization.as_str().unwrap())
-            .await
-            .ok();
+    for (authorization, name) in placed["authorizations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(names)
+    {
+        server.names.set(name, &["127.0.0.1"]);
+        let shown = slow.get(authorization.as_str().unwrap()).await.ok().json();
+        let challenge = &shown["challenges"][0];
+        let hour = Page::Late(Duration::from_secs(3600));
+        server
+            .web
+            .respond(challenge["token"].as_str().unwrap(), hour);
+        let url = challenge["url"].as_str().unwrap();
+        slow.post(url, json!({})).await.ok();
     }
     server.names.set("quick.example", &["127.0.0.1"]);
     let placed = order(&quick, &["quick.example"]).await.ok().json();
@@ -158,7 +166,12 @@ async fn names_of_one_account_that_do_not_answer_hold_up_nobody_elses() {
 
 #[tokio::test]
 async fn a_deactivated_authorization_is_not_validated_any_more() {
-    let server = server(patient()).await;
+    let server = server(ValidationConfig {
+        retry: WrittenDuration(Duration::from_secs(1)),
+        attempts: 10,
+        ..ValidationConfig::default()
+    })
+    .await;
     let client = Client::registered(&server.base).await;
     let placed = order(&client, &["late.example"]).await.ok().json();
     let authorization = placed["authorizations"][0].as_str().unwrap();
@@ -170,6 +183,14 @@ async fn a_deactivated_authorization_is_not_validated_any_more() {
     server.names.set("late.example", &["127.0.0.1"]);
     let again = client.post(url, json!({})).await;
     assert_eq!(again.problem(), (400, "malformed".to_owned()));
+    // When the next attempt would be due, the validation ends instead, and with it what it shows.
+    tokio::time::timeout(Duration::from_secs(60), async {
+        while client.get(url).await.json()["error"].is_object() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .unwrap();
     let shown = client.get(authorization).await.json();
     assert_eq!(shown["status"], "deactivated");
     assert_eq!(server.web.hits(), 0);
