@@ -95,6 +95,9 @@ async fn a_name_and_a_wildcard_are_validated_by_their_record() {
             .set_text_in_parts(record, &[&right[..20], &right[20..]]);
         assert_eq!(scene.validate(kind, ("dns", "a.example")).await, Ok(()));
         let scene = Scene::new().await;
+        scene
+            .names
+            .delay("proofs.provider.example", Duration::from_millis(100));
         scene.names.set_alias(record, "proofs.provider.example");
         scene.names.set_texts("proofs.provider.example", &[&right]);
         assert_eq!(scene.validate(kind, ("dns", "a.example")).await, Ok(()));

@@ -431,7 +431,7 @@ mod tests {
             })
         );
         assert_eq!(
-            validations.retry_after(&[id.clone()], now),
+            validations.retry_after(std::slice::from_ref(&id), now),
             Some(3600 * second)
         );
         validations.ask(&id, ChallengeKind::Http01);

@@ -51,20 +51,23 @@ pub async fn resume_all(state: Arc<AcmeState>) {
 /// Starts the validation of each challenge that is processing, unless it is under way here. Says whether there was a
 /// place; without one it begins when its client looks again.
 pub fn resume(state: &Arc<AcmeState>, account: &Account, authorization: &Authorization) -> bool {
-    authorization
-        .challenges
-        .iter()
-        .filter(|challenge| matches!(challenge.state, ChallengeState::Processing))
-        .map(|challenge| {
-            let (id, kind) = (&authorization.id, challenge.kind);
-            match state.validations.enter(&account.id, id, kind) {
-                Ok(place) => drop(start(state, account, authorization, challenge, place)),
-                Err(NoPlace::UnderWay) => {}
-                Err(NoPlace::AccountIsFull | NoPlace::Full) => return false,
-            }
-            true
-        })
-        .fold(true, |all, one| all && one)
+    // A challenge stays as it was when its authorization was given up or ran out.
+    if authorization.status_at(state.clock.now()) != "pending" {
+        return true;
+    }
+    let mut had_places = true;
+    for challenge in &authorization.challenges {
+        if !matches!(challenge.state, ChallengeState::Processing) {
+            continue;
+        }
+        let (id, kind) = (&authorization.id, challenge.kind);
+        match state.validations.enter(&account.id, id, kind) {
+            Ok(place) => drop(start(state, account, authorization, challenge, place)),
+            Err(NoPlace::UnderWay) => {}
+            Err(NoPlace::AccountIsFull | NoPlace::Full) => had_places = false,
+        }
+    }
+    had_places
 }
 
 /// Starts the validation of a challenge. What comes back is the authorization as it was recorded, or, as soon as the first
