@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::{
+    attestation,
     authorization::own_authorization,
     problem::{Problem, ProblemDocument, ProblemType, Subproblem},
     resource_path::ResourcePath,
@@ -29,7 +30,9 @@ use crate::{
         Timestamp,
         account::Account,
         authorization::Authorization,
-        challenge::{Challenge, ChallengeState, ValidationFailure, ValidationFailureKind},
+        challenge::{
+            Challenge, ChallengeKind, ChallengeState, ValidationFailure, ValidationFailureKind,
+        },
     },
 };
 
@@ -137,7 +140,7 @@ fn no_place(reason: NoPlace) -> Option<Problem> {
 #[derive(Deserialize)]
 struct ChallengeResponse {}
 
-/// A challenge's URL: read with an empty payload; with `{}`, validated.
+/// A challenge's URL: read with an empty payload; with `{}`, validated; with a device's statement, judged at once.
 ///
 /// # Errors
 /// 404 when there is none, `unauthorized` when it is another account's, `malformed` when it can't be responded to any
@@ -158,7 +161,16 @@ pub async fn respond(
             .ok_or_else(|| Problem::not_found("challenge"))
     };
     let mut challenge = find(&authorization)?;
-    if !payload.is_empty() {
+    if !payload.is_empty() && challenge.kind == ChallengeKind::DeviceAttest01 {
+        if !authorization.is_valid_at(state.clock.now()) {
+            let statement = attestation::statement(&payload)?;
+            authorization = state
+                .authority
+                .attest(&authorization.id, &account, statement)
+                .await?;
+            challenge = find(&authorization)?;
+        }
+    } else if !payload.is_empty() {
         let ChallengeResponse {} = payload.object()?;
         // Where an authorization serves another order, too, some clients respond again. There is nothing left to do.
         if !authorization.is_valid_at(state.clock.now()) {

@@ -9,7 +9,8 @@
 //! Whatever is refused becomes a `problem`. To add one more kind of challenge: see `validation`.
 
 pub mod account;
-pub mod authorization;
+pub mod attestation;
+mod authorization;
 pub mod certificate;
 mod certificate_key;
 pub mod challenge;

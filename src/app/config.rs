@@ -16,15 +16,17 @@ use super::{DoctorConfig, MetricsConfig, StoreConfig, StoreSettings};
 use crate::{
     acme::{AcmeConfig, AcmeSettings},
     authority::{DoctorSettings, ListSchedule, OcspSchedule, Profiles},
-    domain::{TrustDomain, duration::WrittenDuration},
+    domain::{TrustDomain, attestation::AttestationRules, duration::WrittenDuration},
     gate::{GateConfig, GateSettings},
     listen::{Limits, LimitsConfig},
 };
 
+mod attestation;
 mod ca;
 mod profiles;
 mod source;
 
+pub use attestation::AttestationConfig;
 pub use ca::{CaConfig, CaSettings, TokenChoice, TokenConfig, TokenSettings};
 pub use profiles::ProfilesConfig;
 pub use source::{ConfigError, ConfigText};
@@ -57,6 +59,8 @@ pub struct Config {
     pub gate: GateConfig,
     /// `[acme]`.
     pub acme: AcmeConfig,
+    /// `[[attestation]]`.
+    pub attestation: Vec<AttestationConfig>,
     /// `[admin]`.
     pub admin: AdminConfig,
     /// `[doctor]`.
@@ -131,6 +135,7 @@ impl Default for Config {
             status: StatusConfig::default(),
             gate: GateConfig::default(),
             acme: AcmeConfig::default(),
+            attestation: Vec::new(),
             admin: AdminConfig::default(),
             doctor: DoctorConfig::default(),
             metrics: MetricsConfig::default(),
@@ -207,6 +212,8 @@ pub struct Settings {
     pub gate: GateSettings,
     /// The ACME server.
     pub acme: AcmeSettings,
+    /// By which rules devices may prove themselves.
+    pub attestation: AttestationRules,
     /// The admin API's socket.
     pub admin_socket: PathBuf,
 }
@@ -280,6 +287,7 @@ impl Config {
             .check()
             .map_err(|error| source.fault(&error.key.clone(), error))?;
         check_directories(&acme, &profiles, source)?;
+        let attestation = attestation::check(self.attestation, &profiles, source, state_dir)?;
         Ok(Settings {
             profiles,
             text: source.into(),
@@ -303,6 +311,7 @@ impl Config {
                 .map_err(|error| source.fault(&format!("status.limits.{}", error.field), error))?,
             gate: gate_settings(self.gate, &trust_domain, source, state_dir)?,
             acme,
+            attestation,
             admin_socket: state_dir.join(self.admin.socket),
             trust_domain,
             public_url,

@@ -229,6 +229,7 @@ impl Materials {
             policy_context: self.policy_context,
             standing: Arc::new(Standing::closed()),
             directories: settings.acme.directories(),
+            attestation: settings.attestation.clone(),
         };
         Ok(Authority::start(parts, &self.first_policy).await?)
     }

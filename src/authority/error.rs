@@ -146,6 +146,7 @@ impl From<StoreError> for AuthorityError {
             StoreError::WrongState(error) => Self::WrongState(error),
             StoreError::EnrolmentClosed(error) => error.into(),
             StoreError::NotAwaiting(error) => Self::Conflict(error.to_string()),
+            StoreError::DeviceRefused(error) => Self::Unauthorized(error.to_string()),
             StoreError::NotRedeemable(error) => Self::Unauthorized(error.to_string()),
             StoreError::AlreadyReplaced { order } => Self::AlreadyReplaced(order),
             StoreError::KeyBlocked => Self::KeyBlocked,

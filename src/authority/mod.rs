@@ -12,6 +12,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crate::{
     domain::{
         Clock, Timestamp,
+        attestation::AttestationRules,
         audit::{Actor, AuditDraft},
         directory::{Directories, Directory, DirectoryName},
         event::TrustEvent,
@@ -26,6 +27,7 @@ use crate::{
 mod account;
 mod api_key;
 mod approval;
+mod attestation;
 mod audit;
 mod authorization;
 mod bundle;
@@ -106,6 +108,8 @@ pub struct Parts {
     pub standing: Arc<Standing>,
     /// The doors to it that speak ACME.
     pub directories: Directories,
+    /// By which devices may prove themselves.
+    pub attestation: AttestationRules,
 }
 
 /// The authority.

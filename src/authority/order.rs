@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     Authority, AuthorityError, CsrFault, RejectedIdentifier,
-    challenge::challenges_for,
+    attestation::ByStatement,
     issue::Leaf,
     profile::{check_key, check_name},
     random_bits,
@@ -19,12 +19,13 @@ use crate::{
         audit::Actor,
         authorization::{Authorization, AuthorizationState},
         certificate_id::CertificateId,
-        challenge::{Challenge, ChallengeState},
+        device::Device,
         directory::Directory,
         enrolment::Enrolment,
-        id::{AccountId, AuthorizationId, OrderId, random_text},
+        id::{AccountId, AuthorizationId, OrderId},
         identifier::Identifier,
         order::{MAX_IDENTIFIERS, Order, OrderState, WantedValidity},
+        principal::Principal,
         profile::ProfileName,
     },
     store::{CompleteOrder, OrderPlace, OrdersPage},
@@ -143,7 +144,11 @@ impl Authority {
         )?;
         let id = OrderId::from_random(random_bits()?);
         let mut expires_at = now + ORDER_LIFE;
-        let profile = self.ordered_profile(directory, enrolment.as_ref(), profile)?;
+        let by_statement = self.by_statement(enrolment.as_ref(), &identifiers).await?;
+        let profile = match &by_statement {
+            Some(it) => self.profile_by_statement(directory, it, profile.as_ref())?,
+            None => self.ordered_profile(directory, enrolment.as_ref(), profile)?,
+        };
         self.check_validity(directory, &profile, validity, now)?;
         let mut authorizations = Vec::with_capacity(identifiers.len());
         let mut rejected = Vec::new();
@@ -151,7 +156,7 @@ impl Authority {
             // Each name by itself, each time, whatever was authorized before.
             let allowed = self
                 .check_names(directory, &profile, std::slice::from_ref(identifier))
-                .and_then(|()| authorize(directory, enrolment.as_ref(), identifier));
+                .and_then(|()| self.authorize(directory, enrolment.as_ref(), identifier));
             let (state, challenges) = match allowed {
                 Ok(allowed) => allowed,
                 Err(AuthorityError::RejectedIdentifier { identifier, reason }) => {
@@ -178,6 +183,7 @@ impl Authority {
                 expires_at,
                 challenges,
                 attested_key: None,
+                attestation: None,
             });
         }
         self.admit_pending(directory, &account.id, &authorizations)
@@ -275,9 +281,21 @@ impl Authority {
             .ok_or(AuthorityError::NotFound("account"))?;
         let enrolment = self.active_enrolment(&account).await?;
         let directory = self.directory(&account.directory)?;
-        self.check_ordered_profile(directory, enrolment.as_ref(), &order.profile)?;
-        let leaf = self
-            .leaf_of(directory, &order, &account, enrolment.as_ref(), request)
+        let by_statement = self
+            .by_statement(enrolment.as_ref(), &order.identifiers)
+            .await?;
+        match &by_statement {
+            Some(it) => {
+                self.profile_by_statement(directory, it, Some(&order.profile))?;
+            }
+            None => self.check_ordered_profile(directory, enrolment.as_ref(), &order.profile)?,
+        }
+        let whose = Whose {
+            enrolment: enrolment.as_ref(),
+            by_statement,
+        };
+        let (leaf, device) = self
+            .leaf_of(directory, &order, &account, &whose, request)
             .await?;
         let is_due = self.is_due_renewal(order.replaces.as_ref()).await?;
         let counted = self.count_certificate(directory, &order, enrolment.as_ref(), is_due)?;
@@ -298,6 +316,7 @@ impl Authority {
             order: order.id,
             account: account.id,
             certificate: record,
+            device,
             now,
         };
         let profile = complete.certificate.profile.to_string();
@@ -357,10 +376,10 @@ impl Authority {
         directory: &Directory,
         order: &Order,
         account: &Account,
-        enrolment: Option<&Enrolment>,
+        whose: &Whose<'_>,
         request: CertificateRequest,
-    ) -> Result<Leaf, AuthorityError> {
-        let principal = enrolment.map(|enrolment| enrolment.principal.clone());
+    ) -> Result<(Leaf, Option<Device>), AuthorityError> {
+        let principal = whose.principal();
         let uri = principal
             .as_ref()
             .map(|principal| principal.spiffe_id(self.trust_domain()));
@@ -386,10 +405,15 @@ impl Authority {
                 names: Vec::new(),
             });
         }
+        let attestations = self.attestations(order, &public_key, &mut faults).await?;
         if !faults.is_empty() {
             return Err(AuthorityError::BadCsr(faults));
         }
-        Ok(Leaf {
+        let device = match &whose.by_statement {
+            Some(it) => Some(self.device_of(it, &attestations).await?),
+            None => None,
+        };
+        let leaf = Leaf {
             profile: order.profile.clone(),
             issuer: directory.issuer.clone(),
             validity: order.validity,
@@ -397,10 +421,14 @@ impl Authority {
             principal,
             names: order.general_names(),
             first_name,
-            enrolment: enrolment.map(|enrolment| enrolment.id.clone()),
+            enrolment: match &device {
+                Some(device) => Some(device.enrolment.clone()),
+                None => whose.enrolment.map(|enrolment| enrolment.id.clone()),
+            },
             account: Some(account.id.clone()),
             order: Some(order.id.clone()),
-        })
+        };
+        Ok((leaf, device))
     }
 
     /// The account's enrolment, if it has one; an ended one is an error.
@@ -421,67 +449,18 @@ impl Authority {
     }
 }
 
-/// How an identifier is authorized for an account.
-pub(super) fn authorize(
-    directory: &Directory,
-    enrolment: Option<&Enrolment>,
-    identifier: &Identifier,
-) -> Result<(AuthorizationState, Vec<Challenge>), AuthorityError> {
-    let rejected = |reason: String| {
-        Err(AuthorityError::RejectedIdentifier {
-            identifier: identifier.to_string(),
-            reason,
-        })
-    };
-    if let Some(enrolment) = enrolment {
-        if !enrolment.grant.allows(identifier) {
-            return rejected(format!(
-                "the invitation of {} allows {}",
-                enrolment.principal,
-                enrolment.grant.allowed()
-            ));
-        }
-        if enrolment.vouches() {
-            let state = AuthorizationState::Valid {
-                vouched_by: Some(enrolment.invitation),
-            };
-            return Ok((state, Vec::new()));
+/// Who a certificate is for: nobody, or a principal by an invitation or by a statement of its own.
+struct Whose<'a> {
+    enrolment: Option<&'a Enrolment>,
+    by_statement: Option<ByStatement>,
+}
+
+impl Whose<'_> {
+    fn principal(&self) -> Option<Principal> {
+        match (self.enrolment, &self.by_statement) {
+            (Some(enrolment), _) => Some(enrolment.principal.clone()),
+            (None, Some(it)) => Some(it.principal.clone()),
+            (None, None) => None,
         }
     }
-    let kinds = challenges_for(directory, identifier);
-    if kinds.is_empty() {
-        return rejected(match identifier {
-            Identifier::Dns(name) if name.is_wildcard() => {
-                "a wildcard is proved by dns-01 or dns-account-01 only (RFC 8555 \
-                 section 7.1.3), and this directory offers neither; order the names one by one"
-                    .to_owned()
-            }
-            Identifier::Dns(_) | Identifier::Ip(_) => {
-                "this directory offers no challenge that could prove it".to_owned()
-            }
-            Identifier::PermanentIdentifier(_) | Identifier::HardwareModule(_)
-                if enrolment.is_some() =>
-            {
-                "the invitation asks for a challenge, and this directory offers none that could prove it \
-                 (device-attest-01); order the DNS names and addresses that the invitation allows"
-                    .to_owned()
-            }
-            Identifier::PermanentIdentifier(_) | Identifier::HardwareModule(_) => {
-                "only an account that was opened with an \
-                 invitation may order it; ask the operator for one (portcullis invite)"
-                    .to_owned()
-            }
-        });
-    }
-    let challenges = kinds
-        .into_iter()
-        .map(|kind| {
-            Ok(Challenge {
-                kind,
-                token: random_text(random_bits()?),
-                state: ChallengeState::Pending,
-            })
-        })
-        .collect::<Result<_, AuthorityError>>()?;
-    Ok((AuthorizationState::Pending, challenges))
 }

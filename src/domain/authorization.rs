@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Timestamp,
+    attestation::Attestation,
     challenge::{Challenge, ChallengeKind, ChallengeState, ValidationFailure},
     id::{AccountId, AuthorizationId, OrderId},
     identifier::Identifier,
@@ -37,6 +38,9 @@ pub struct Authorization {
     /// certified for the identifier.
     #[serde(default)]
     pub attested_key: Option<[u8; 32]>,
+    /// What the device's statement said, and the rule that let it through.
+    #[serde(default)]
+    pub attestation: Option<Attestation>,
 }
 
 /// How far an authorization is (RFC 8555 section 7.1.6); expiry is a matter of time, see
@@ -148,6 +152,46 @@ impl Authorization {
             Ok(()) => {
                 challenge.state = ChallengeState::Valid { validated_at: now };
                 self.state = AuthorizationState::Valid { vouched_by: None };
+            }
+            Err(failure) => {
+                challenge.state = ChallengeState::Invalid { failure };
+                self.state = AuthorizationState::Invalid;
+            }
+        }
+        Ok(self)
+    }
+
+    /// The outcome of reading a device's statement, which came with the response to its challenge: it never is processing.
+    ///
+    /// # Errors
+    /// [`WrongState`] unless authorization and challenge are pending.
+    pub fn attest(
+        mut self,
+        outcome: Result<Attestation, ValidationFailure>,
+        now: Timestamp,
+    ) -> Result<Self, WrongState> {
+        let status = self.status_at(now);
+        let refusal = WrongState {
+            status,
+            action: "respond to its challenge",
+        };
+        if status != "pending" {
+            return Err(refusal);
+        }
+        let challenge = self
+            .challenges
+            .iter_mut()
+            .find(|challenge| {
+                challenge.kind == ChallengeKind::DeviceAttest01
+                    && challenge.state == ChallengeState::Pending
+            })
+            .ok_or(refusal)?;
+        match outcome {
+            Ok(attestation) => {
+                challenge.state = ChallengeState::Valid { validated_at: now };
+                self.state = AuthorizationState::Valid { vouched_by: None };
+                self.attested_key = Some(attestation.key);
+                self.attestation = Some(attestation);
             }
             Err(failure) => {
                 challenge.state = ChallengeState::Invalid { failure };

@@ -52,12 +52,7 @@ impl ChallengeKind {
     ];
 
     /// Those that a directory offers where nothing is configured.
-    pub const OFFERED: [Self; 4] = [
-        Self::Http01,
-        Self::Dns01,
-        Self::TlsAlpn01,
-        Self::DnsAccount01,
-    ];
+    pub const OFFERED: [Self; 5] = Self::ALL;
 
     /// The kind of that name.
     #[must_use]

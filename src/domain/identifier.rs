@@ -2,7 +2,10 @@
 
 use std::{fmt, net::IpAddr};
 
-use portcullis_ca::name::{DnsName, GeneralName};
+use portcullis_ca::{
+    attestation::DeviceIdentity,
+    name::{DnsName, GeneralName},
+};
 use serde::{Deserialize, Serialize};
 
 /// An identifier of an order.
@@ -13,9 +16,10 @@ pub enum Identifier {
     Dns(DnsName),
     /// `ip`: an address (RFC 8738).
     Ip(IpAddr),
-    /// `permanent-identifier`: for us the path of a principal, as it was invited.
+    /// `permanent-identifier`: the path of a principal, as it was invited; or what a device's maker calls it, as its statement
+    /// has it.
     PermanentIdentifier(String),
-    /// `hardware-module`: a module's type and serial number (RFC 4108), as a device's statement has them.
+    /// `hardware-module`: a module's serial number, a slash and its type (RFC 4108), as a device's statement has them.
     HardwareModule(String),
 }
 
@@ -65,20 +69,9 @@ impl Identifier {
                     ))
                 }
             }
-            "hardware-module" => {
-                let plain = !value.is_empty()
-                    && value.len() <= 1024
-                    && value.bytes().all(|b| {
-                        b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':')
-                    });
-                if plain {
-                    Ok(Self::HardwareModule(value.to_owned()))
-                } else {
-                    Err(malformed(
-                        "a hardware module is letters, digits, '-', '.', '_' and ':'".to_owned(),
-                    ))
-                }
-            }
+            "hardware-module" => DeviceIdentity::parse_hardware_module(value)
+                .map(|module| Self::HardwareModule(module.value()))
+                .map_err(|error| malformed(error.to_string())),
             _ => Err(InvalidIdentifier::Unsupported(kind.to_owned())),
         }
     }
@@ -181,6 +174,9 @@ mod tests {
             ("permanent-identifier", "fra/sensor-42", true),
             ("permanent-identifier", "fra/*", false),
             ("permanent-identifier", "", false),
+            ("hardware-module", "ABCD/1.2.3.4", true),
+            ("hardware-module", "ABCD", false),
+            ("hardware-module", "1.2.3.4:ABCD", false),
             ("email", "a@b.example", false),
         ] {
             assert_eq!(

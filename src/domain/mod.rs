@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod api_key;
+pub mod attestation;
 pub mod audit;
 pub mod authorization;
 pub mod certificate;
@@ -10,6 +11,7 @@ pub mod challenge;
 pub mod clock;
 pub mod credential;
 pub mod denial;
+pub mod device;
 pub mod directory;
 pub mod duration;
 pub mod enrolment;

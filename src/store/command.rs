@@ -11,10 +11,12 @@ use crate::domain::{
     Timestamp,
     account::{Account, AccountChange, Thumbprint},
     api_key::{ApiKey, ApiKeyId},
+    attestation::Attestation,
     audit::{AuditDraft, Checkpoint},
     authorization::Authorization,
     certificate::CertificateRecord,
     challenge::{ChallengeKind, ValidationFailure},
+    device::Device,
     enrolment::Enrolment,
     id::{AccountId, AuthorizationId, EnrolmentId, OrderId},
     incident::Incident,
@@ -110,6 +112,15 @@ pub trait Commands: Send + Sync {
         id: &'a AuthorizationId,
         kind: ChallengeKind,
         outcome: Result<(), ValidationFailure>,
+        now: Timestamp,
+        audit: AuditDraft,
+    ) -> Answer<'a, Authorization>;
+
+    /// Records what came of a device's statement, and has its order follow. Refused with `WrongState`.
+    fn attest<'a>(
+        &'a self,
+        id: &'a AuthorizationId,
+        outcome: Result<Attestation, ValidationFailure>,
         now: Timestamp,
         audit: AuditDraft,
     ) -> Answer<'a, Authorization>;
@@ -249,6 +260,8 @@ pub struct CompleteOrder {
     pub account: AccountId,
     /// The signed certificate.
     pub certificate: CertificateRecord,
+    /// The device that it is for, where its statement alone proved it: it begins, or goes on, with the certificate.
+    pub device: Option<Device>,
     /// The moment at which the order must be ready.
     pub now: Timestamp,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::{
     authorization::WrongState,
+    device::DeviceRefused,
     enrolment::{EnrolmentClosed, NotAwaiting},
     id::OrderId,
     invitation::NotRedeemable,
@@ -31,6 +32,9 @@ pub enum StoreError {
     /// The enrolment doesn't wait for an operator's approval.
     #[error(transparent)]
     NotAwaiting(#[from] NotAwaiting),
+    /// A device's statement alone is not enough.
+    #[error(transparent)]
+    DeviceRefused(#[from] DeviceRefused),
     /// The invitation can't be redeemed.
     #[error(transparent)]
     NotRedeemable(#[from] NotRedeemable),

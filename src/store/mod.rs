@@ -6,6 +6,7 @@
 use futures_util::future::BoxFuture;
 
 mod command;
+mod device;
 mod enrolment;
 mod error;
 mod inventory;
@@ -16,6 +17,7 @@ mod revocation;
 pub mod sqlite;
 
 pub use command::{ChangeAccountKey, ChangeIssuers, Commands, CompleteOrder, NewAccount, Pruned};
+pub use device::Devices;
 pub use enrolment::{InvitationQuery, RevokeInvitation, RevokedInvitation};
 pub use error::StoreError;
 pub use inventory::{
@@ -47,6 +49,7 @@ pub trait Store:
     + Authorizations
     + Certificates
     + Commands
+    + Devices
     + Enrolments
     + Health
     + Inventory

@@ -8,7 +8,7 @@ use portcullis::{
         Authority, CaKeys, DoctorSettings, ListSchedule, OcspSchedule, Parts, Profiles, Secrets,
         Standing,
     },
-    domain::{Clock, Directories, Timestamp, policy::PolicyContext},
+    domain::{Clock, Directories, Timestamp, attestation::AttestationRules, policy::PolicyContext},
     store::sqlite::SqliteStore,
 };
 use portcullis_ca::key::KeyAlgorithm;
@@ -23,7 +23,8 @@ pub async fn start(directory: &Path, clock: Arc<dyn Clock>) -> Authority {
 
 /// The same with profiles of the test's own.
 pub async fn start_with(directory: &Path, clock: Arc<dyn Clock>, profiles: Profiles) -> Authority {
-    start_with_directories(directory, clock, profiles, Directories::default()).await
+    let rules = AttestationRules::default();
+    start_with_directories(directory, clock, profiles, Directories::default(), rules).await
 }
 
 /// And with ACME directories of the test's own.
@@ -32,11 +33,12 @@ pub async fn start_with_directories(
     clock: Arc<dyn Clock>,
     profiles: Profiles,
     directories: Directories,
+    rules: AttestationRules,
 ) -> Authority {
     let state = StateDir::new(directory.join("state"));
     found(&state, clock.now()).await;
     let keys = StoredKeys::new(state.clone(), None);
-    open_with_directories(&state, clock, profiles, Arc::new(keys), directories).await
+    open_with_directories(&state, clock, profiles, Arc::new(keys), directories, rules).await
 }
 
 /// Makes a new authority in a state directory.
@@ -64,7 +66,16 @@ pub async fn open_with(
     profiles: Profiles,
     ca_keys: Arc<dyn CaKeys>,
 ) -> Authority {
-    open_with_directories(state, clock, profiles, ca_keys, Directories::default()).await
+    let rules = AttestationRules::default();
+    open_with_directories(
+        state,
+        clock,
+        profiles,
+        ca_keys,
+        Directories::default(),
+        rules,
+    )
+    .await
 }
 
 /// And with ACME directories of the test's own.
@@ -74,6 +85,7 @@ pub async fn open_with_directories(
     profiles: Profiles,
     ca_keys: Arc<dyn CaKeys>,
     directories: Directories,
+    attestation: AttestationRules,
 ) -> Authority {
     let parts = Parts {
         store: Arc::new(SqliteStore::open(&state.file("portcullis.db")).unwrap()),
@@ -91,6 +103,7 @@ pub async fn open_with_directories(
         },
         standing: Arc::new(Standing::closed()),
         directories,
+        attestation,
     };
     Authority::start(parts, "").await.unwrap()
 }

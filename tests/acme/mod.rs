@@ -11,6 +11,8 @@ mod certificate;
 mod chain;
 mod chaos;
 mod client;
+mod device;
+mod device_attest;
 mod directory;
 mod dns01;
 mod enrolment_keys;

@@ -19,8 +19,8 @@ use portcullis::{
     app::{StateDir, StoredKeys},
     authority::{Authority, Invite, Profiles},
     domain::{
-        Clock, Timestamp, audit::Actor, certificate::CertificateRecord, duration::WrittenDuration,
-        identifier::Identifier,
+        Clock, Timestamp, attestation::AttestationRules, audit::Actor,
+        certificate::CertificateRecord, duration::WrittenDuration, identifier::Identifier,
     },
     listen::Peer,
     store::CertificateFilter,
@@ -67,6 +67,7 @@ pub struct Server {
     pub names: NameServer,
     pub web: WebServer,
     settings: AcmeSettings,
+    rules: AttestationRules,
     serving: JoinHandle<()>,
     state_directory: tempfile::TempDir,
 }
@@ -119,12 +120,30 @@ impl Server {
 
     /// And with profiles of the test's own.
     pub async fn with_profiles(config: AcmeConfig, profiles: Profiles) -> Self {
-        Self::with_settings(config, profiles, |_| {}).await
+        Self::with_rules(config, profiles, AttestationRules::default()).await
+    }
+
+    /// And with rules for devices' statements.
+    pub async fn with_rules(
+        config: AcmeConfig,
+        profiles: Profiles,
+        rules: AttestationRules,
+    ) -> Self {
+        Self::with_all(config, profiles, rules, |_| {}).await
     }
 
     async fn with_settings(
+        config: AcmeConfig,
+        profiles: Profiles,
+        change: impl FnOnce(&mut AcmeSettings),
+    ) -> Self {
+        Self::with_all(config, profiles, AttestationRules::default(), change).await
+    }
+
+    async fn with_all(
         mut config: AcmeConfig,
         profiles: Profiles,
+        rules: AttestationRules,
         change: impl FnOnce(&mut AcmeSettings),
     ) -> Self {
         let (names, web) = (
@@ -149,6 +168,7 @@ impl Server {
             clock.clone(),
             profiles,
             settings.directories(),
+            rules.clone(),
         )
         .await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -161,6 +181,7 @@ impl Server {
             names,
             web,
             settings,
+            rules,
             serving,
             state_directory,
         }
@@ -185,6 +206,7 @@ impl Server {
             profiles,
             Arc::new(keys),
             self.settings.directories(),
+            self.rules.clone(),
         )
         .await;
         let address = self.base.strip_prefix("http://").unwrap();

@@ -499,6 +499,7 @@ async fn authority(state: &StateDir, store: Arc<SqliteStore>) -> Authority {
         },
         standing: Arc::new(Standing::closed()),
         directories: portcullis::domain::Directories::default(),
+        attestation: portcullis::domain::attestation::AttestationRules::default(),
     };
     Authority::start(parts, "").await.expect("an authority")
 }

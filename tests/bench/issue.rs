@@ -354,6 +354,7 @@ async fn authority(dir: &Path) -> Authority {
         },
         standing: Arc::new(Standing::closed()),
         directories: portcullis::domain::Directories::default(),
+        attestation: portcullis::domain::attestation::AttestationRules::default(),
     };
     Authority::start(parts, "").await.expect("an authority")
 }

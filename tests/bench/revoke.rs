@@ -285,6 +285,7 @@ async fn open(state: &StateDir) -> Authority {
         },
         standing: Arc::new(Standing::closed()),
         directories: portcullis::domain::Directories::default(),
+        attestation: portcullis::domain::attestation::AttestationRules::default(),
     };
     Authority::start(parts, "").await.expect("an authority")
 }

@@ -187,6 +187,7 @@ async fn open(directory: &Path, clock: &Arc<TestClock>) -> (Arc<Keys>, Authority
         },
         standing: Arc::new(Standing::closed()),
         directories: portcullis::domain::Directories::default(),
+        attestation: portcullis::domain::attestation::AttestationRules::default(),
     };
     let authority = Authority::start(parts, "").await.expect("it starts");
     authority.publish_due_lists().await.expect("published");

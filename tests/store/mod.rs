@@ -180,6 +180,7 @@ async fn of_many_certificates_for_one_order_one_is_recorded() {
                 order: OrderId::from_random([1; 16]),
                 account: AccountId::from_random([1; 16]),
                 certificate: certificate(Serial::random().expect("randomness"), key),
+                device: None,
                 now: NOW,
             };
             store

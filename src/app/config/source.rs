@@ -143,12 +143,25 @@ impl<'a> Source<'a> {
             span = Some(name.span());
             match value.get_ref() {
                 DeValue::Table(inner) => table = inner,
+                // `[[name]]`: the next part of the path is a number, from 0.
+                DeValue::Array(items) => {
+                    let index = keys.next();
+                    let item = index
+                        .and_then(|index| index.parse::<usize>().ok())
+                        .and_then(|index| items.get(index));
+                    match item.map(|item| (item.span(), item.get_ref())) {
+                        Some((at, DeValue::Table(inner))) => {
+                            span = Some(at);
+                            table = inner;
+                        }
+                        Some(_) | None => return span.map(|span| (span, index.is_none())),
+                    }
+                }
                 DeValue::String(_)
                 | DeValue::Integer(_)
                 | DeValue::Float(_)
                 | DeValue::Boolean(_)
-                | DeValue::Datetime(_)
-                | DeValue::Array(_) => return span.map(|span| (span, keys.next().is_none())),
+                | DeValue::Datetime(_) => return span.map(|span| (span, keys.next().is_none())),
             }
         }
         span.map(|span| (span, true))

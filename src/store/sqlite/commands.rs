@@ -5,7 +5,7 @@ use rusqlite::params;
 use serde_json::json;
 
 use super::{
-    SqliteStore, account, api_key, audit, authorization, certificate, enrolment, failed,
+    SqliteStore, account, api_key, audit, authorization, certificate, device, enrolment, failed,
     invitation, issuer, list, order, policy, prune, reconcile, renewal, revocation,
     writer::Transaction,
 };
@@ -14,6 +14,7 @@ use crate::{
         Timestamp,
         account::{Account, AccountChange},
         api_key::{ApiKey, ApiKeyId},
+        attestation::Attestation,
         audit::{AuditDraft, Checkpoint},
         authorization::{Authorization, WrongState},
         certificate::CertificateRecord,
@@ -206,6 +207,23 @@ impl Commands for SqliteStore {
         })
     }
 
+    fn attest<'a>(
+        &'a self,
+        id: &'a AuthorizationId,
+        outcome: Result<Attestation, ValidationFailure>,
+        now: Timestamp,
+        audit: AuditDraft,
+    ) -> Answer<'a, Authorization> {
+        let id = id.clone();
+        self.writer.write(move |transaction| {
+            let authorization = authorization_by_id(transaction, &id)?.attest(outcome, now)?;
+            authorization::put(transaction, &authorization)?;
+            order::follow(transaction, &authorization, now)?;
+            transaction.audit(&audit)?;
+            Ok(authorization)
+        })
+    }
+
     fn deactivate_authorization<'a>(
         &'a self,
         id: &'a AuthorizationId,
@@ -230,7 +248,9 @@ impl Commands for SqliteStore {
                 .ok_or(StoreError::NotFound("order"))?
                 .complete(complete.certificate.serial, complete.now)?;
             account::valid(transaction, &order.account)?;
-            if let Some(id) = &complete.certificate.enrolment {
+            if let Some(device) = &complete.device {
+                device::enrol(transaction, device, complete.now)?;
+            } else if let Some(id) = &complete.certificate.enrolment {
                 enrolment::by_id(transaction, id)
                     .map_err(failed)?
                     .ok_or(StoreError::NotFound("enrolment"))?
@@ -273,7 +293,8 @@ impl Commands for SqliteStore {
         self.writer.write(move |transaction| {
             let all = enrolment::of_principal(transaction, &principal).map_err(failed)?;
             let reason = format!("its certificates were revoked: {reason}");
-            let ended = enrolment::end_all(transaction, all.into_iter(), audit.at, &reason)?;
+            let ended = enrolment::end_all(transaction, all.into_iter(), audit.at, &reason)?
+                + device::end_of_principal(transaction, &principal, audit.at, &reason)?;
             // Those that nobody has used yet would let it back in.
             let taken_back = invitation::take_back(transaction, &principal, audit.at)?;
             if ended > 0 || taken_back > 0 {

@@ -102,6 +102,21 @@ pub(super) fn put(connection: &Connection, invitation: &Invitation) -> Result<()
         .map_err(failed)
 }
 
+/// Whether a principal has an invitation that is open.
+pub(super) fn is_invited(
+    connection: &Connection,
+    principal: &Principal,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    let all: Vec<Invitation> = connection
+        .prepare_cached("SELECT body FROM invitations WHERE principal = ?")?
+        .query_map([principal.to_string()], |row| from_json(row, 0))?
+        .collect::<Result<_, _>>()?;
+    Ok(all
+        .iter()
+        .any(|invitation| invitation.revoked_at.is_none() && now < invitation.expires_at))
+}
+
 /// Takes back every invitation of a principal; the answer is how many were still open.
 pub(super) fn take_back(
     connection: &Connection,

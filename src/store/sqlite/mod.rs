@@ -22,6 +22,7 @@ mod audit;
 mod authorization;
 mod certificate;
 mod commands;
+mod device;
 mod enrolment;
 mod health;
 mod inventory;

@@ -8,7 +8,7 @@ use portcullis_ca::{
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
 use serde_json::json;
 
-use super::{SqliteStore, certificate::serial, enrolment, failed, writer::Transaction};
+use super::{SqliteStore, certificate::serial, device, enrolment, failed, writer::Transaction};
 use crate::{
     domain::{
         Timestamp,
@@ -332,6 +332,7 @@ pub(super) fn revoke(
             && enrolments.insert(id.as_str().to_owned())
         {
             outcome.enrolments_ended += enrolment::end(transaction, &id, revoke.reason, revoke.at)?;
+            outcome.enrolments_ended += device::end(transaction, &id, revoke.reason, revoke.at)?;
         }
     }
     for (issuer, changes) in changes {
