@@ -13,6 +13,7 @@ mod cli;
 mod doctor;
 mod domain;
 mod durability;
+mod fuzz;
 mod gate;
 mod keeping;
 mod metrics;
