@@ -37,11 +37,22 @@ impl PublicKey {
             return Err(KeyError::Malformed("its bits are no whole octets"));
         }
         let algorithm = algorithm(&info, bits)?;
-        Ok(Self {
+        let key = Self {
             algorithm,
             bits_at: der.len() - bits.len(),
             subject_public_key_info: der.to_vec(),
-        })
+        };
+        // A key is known by the hash of its encoding, so there must be no other one: who has lost a key to a block could
+        // otherwise bring it again with another tag or length, where the parser forgives them.
+        let same_numbers = key
+            .rsa()
+            .is_none_or(|(modulus, exponent)| rsa_public_key(modulus, exponent) == key.bits());
+        if !same_numbers || rcgen::PublicKeyData::subject_public_key_info(&key) != der {
+            return Err(KeyError::Malformed(
+                "its SubjectPublicKeyInfo is not in DER, in which a key has one encoding only",
+            ));
+        }
+        Ok(key)
     }
 
     /// The key's algorithm.
@@ -136,14 +147,7 @@ impl PublicKey {
     /// # Errors
     /// As [`PublicKey::from_subject_public_key_info`].
     pub fn from_rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
-        let integer = |number: &[u8]| {
-            let zero: &[u8] = match number.first() {
-                Some(0x80..) => &[0],
-                Some(_) | None => &[],
-            };
-            der::encode(tag::INTEGER, &[zero, number])
-        };
-        let key = der::encode(tag::SEQUENCE, &[&integer(modulus), &integer(exponent)]);
+        let key = rsa_public_key(modulus, exponent);
         // rsaEncryption with NULL (RFC 3279 section 2.3.1).
         const IDENTIFIER: [u8; 15] = [
             0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05,
@@ -308,6 +312,18 @@ fn rsa_algorithm(bits: &[u8]) -> Result<KeyAlgorithm, KeyError> {
         0..2048 => Err(KeyError::NotAllowed("an RSA key of less than 2048 bits")),
         4097.. => Err(KeyError::NotAllowed("an RSA key of more than 4096 bits")),
     }
+}
+
+/// An RSAPublicKey (RFC 8017 appendix A.1.1) of its numbers, which have no leading zeros.
+fn rsa_public_key(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+    let integer = |number: &[u8]| {
+        let zero: &[u8] = match number.first() {
+            Some(0x80..) => &[0],
+            Some(_) | None => &[],
+        };
+        der::encode(tag::INTEGER, &[zero, number])
+    };
+    der::encode(tag::SEQUENCE, &[&integer(modulus), &integer(exponent)])
 }
 
 /// The two numbers of an RSAPublicKey (RFC 8017 appendix A.1.1), without leading zeros.

@@ -177,6 +177,49 @@ fn keys_outside_the_policy_are_refused_with_the_reason() {
     );
 }
 
+/// A key is known by the hash of its encoding: with a second one, a key that is blocked could come back.
+#[test]
+fn a_key_has_one_encoding() {
+    // As BER would have it: the length in more octets than it needs.
+    let loose = |tag: u8, contents: &[u8]| {
+        let length = u32::try_from(contents.len()).expect("short");
+        [&[tag, 0x84][..], &length.to_be_bytes(), contents].concat()
+    };
+    for algorithm in KeyAlgorithm::ALL {
+        let key = key(algorithm, 0).public_key();
+        let good = key.subject_public_key_info();
+        let (_, contents, _) = der::split(good).expect("DER");
+        let (identifier, inside, bit_string) = der::split(contents).expect("DER");
+        let (_, bits, _) = der::split(bit_string).expect("DER");
+        let sequence = |parts: &[&[u8]]| der::encode(tag::SEQUENCE, parts);
+        assert_eq!(sequence(&[identifier, bit_string]), good);
+        let mut another_tag = inside.to_vec();
+        another_tag[0] = 0x80;
+        let mut others = vec![
+            sequence(&[&sequence(&[&another_tag]), bit_string]),
+            sequence(&[&loose(tag::SEQUENCE, inside), bit_string]),
+            sequence(&[identifier, &loose(tag::BIT_STRING, bits)]),
+            loose(tag::SEQUENCE, contents),
+        ];
+        if algorithm.is_rsa() {
+            let (_, numbers, _) = der::split(&bits[1..]).expect("DER");
+            let inner = [&[0][..], &loose(tag::SEQUENCE, numbers)].concat();
+            let bits = der::encode(tag::BIT_STRING, &[&inner]);
+            others.push(sequence(&[identifier, &bits]));
+        }
+        for (number, other) in others.iter().enumerate() {
+            let refused = PublicKey::from_subject_public_key_info(other);
+            assert!(
+                matches!(
+                    refused,
+                    Err(KeyError::Malformed(_) | KeyError::NotAllowed(_))
+                ),
+                "{algorithm} {number}: {refused:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn ml_dsa_is_nobodys_default() {
     let opt_in: Vec<&str> = KeyAlgorithm::ALL
