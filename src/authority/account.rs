@@ -5,7 +5,11 @@ use std::net::IpAddr;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{Authority, AuthorityError, random_bits};
+use super::{
+    Authority, AuthorityError,
+    crash_point::{CrashPoint, reach},
+    random_bits,
+};
 use crate::{
     domain::{
         account::{Account, AccountChange, AccountStatus, Thumbprint},
@@ -172,7 +176,9 @@ impl Authority {
             account: account.clone(),
             enrolment,
         };
+        reach(CrashPoint::AccountBeforeCommit);
         self.store().create_account(new, audit).await?;
+        reach(CrashPoint::AccountCommitted);
         Ok(account)
     }
 

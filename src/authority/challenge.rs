@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use super::{Authority, AuthorityError};
+use super::{
+    Authority, AuthorityError,
+    crash_point::{CrashPoint, reach},
+};
 use crate::domain::{
     audit::Actor,
     authorization::Authorization,
@@ -73,7 +76,10 @@ impl Authority {
         id: &AuthorizationId,
         kind: ChallengeKind,
     ) -> Result<Authorization, AuthorityError> {
-        Ok(self.store().begin_challenge(id, kind, self.now()).await?)
+        reach(CrashPoint::ChallengeBeforeBegin);
+        let begun = self.store().begin_challenge(id, kind, self.now()).await?;
+        reach(CrashPoint::ChallengeBegun);
+        Ok(begun)
     }
 
     /// The outcome of looking at a challenge, be it recorded that it was begun or not; the order follows.
@@ -94,10 +100,12 @@ impl Authority {
             json!({ "challenge": kind.name(), "valid": outcome.is_ok(), "failure": failure }),
         );
         let failed = outcome.is_err();
+        reach(CrashPoint::ChallengeValidated);
         let authorization = self
             .store()
             .finish_challenge(id, kind, outcome, self.now(), audit)
             .await?;
+        reach(CrashPoint::ChallengeRecorded);
         if failed {
             self.count_failed_validation(&authorization).await?;
         }

@@ -13,7 +13,9 @@ use portcullis_ca::{
 use serde_json::json;
 
 use super::{
-    Authority, AuthorityError, ocsp_url,
+    Authority, AuthorityError,
+    crash_point::{CrashPoint, reach},
+    ocsp_url,
     profile::{check_key, check_name},
 };
 use crate::domain::{
@@ -192,6 +194,7 @@ impl Authority {
     /// them (RFC 8555 section 9.1).
     #[must_use]
     pub fn chains(&self, record: &CertificateRecord) -> Vec<String> {
+        reach(CrashPoint::CertificateRead);
         let issuers = self.issuers();
         let pem = |above: Vec<Vec<u8>>| {
             let mut pem = to_pem(&record.der);

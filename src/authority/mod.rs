@@ -35,6 +35,7 @@ pub mod ca;
 mod ca_key;
 mod certificate;
 mod challenge;
+pub mod crash_point;
 pub mod doctor;
 mod error;
 mod founding;

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{
     Authority, AuthorityError, CsrFault, RejectedIdentifier,
     attestation::ByStatement,
+    crash_point::{CrashPoint, reach},
     issue::Leaf,
     profile::{check_key, check_name},
     random_bits,
@@ -222,9 +223,11 @@ impl Authority {
                 "replaces": order.replaces.as_ref().map(|id| id.serial().to_string()),
             }),
         );
+        reach(CrashPoint::OrderBeforeCommit);
         self.store()
             .place_order(order.clone(), authorizations, audit)
             .await?;
+        reach(CrashPoint::OrderCommitted);
         Ok(order)
     }
 
@@ -299,7 +302,9 @@ impl Authority {
             .await?;
         let is_due = self.is_due_renewal(order.replaces.as_ref()).await?;
         let counted = self.count_certificate(directory, &order, enrolment.as_ref(), is_due)?;
+        reach(CrashPoint::FinalizeBeforeSign);
         let record = self.issue(leaf).await?;
+        reach(CrashPoint::FinalizeSigned);
         let audit = self.audit(
             &Actor::Account(account.id.to_string()),
             "certificate.issue",
@@ -321,6 +326,7 @@ impl Authority {
         };
         let profile = complete.certificate.profile.to_string();
         let order = self.store().complete_order(complete, audit).await?;
+        reach(CrashPoint::FinalizeCommitted);
         counted.keep();
         self.inner.tally.issued.add(profile, 1);
         Ok(order)

@@ -6,7 +6,10 @@
 use portcullis_ca::{revocation::RevocationReason, serial::Serial};
 use serde_json::{Value, json};
 
-use super::{Authority, AuthorityError};
+use super::{
+    Authority, AuthorityError,
+    crash_point::{CrashPoint, reach},
+};
 use crate::{
     domain::{
         account::Account,
@@ -230,7 +233,9 @@ impl Authority {
                 at: authority.now(),
             };
             let reason = revoke.reason.name();
+            reach(CrashPoint::RevokeBeforeCommit);
             let outcome = authority.store().revoke_certificates(revoke, audit).await?;
+            reach(CrashPoint::RevokeCommitted);
             let count = outcome.revoked().count() as u64;
             authority.inner.tally.revoked.add(reason, count);
             let revoked = Revoked {

@@ -40,6 +40,10 @@ pub(super) struct ServeArgs {
     /// For tests: be so many seconds ahead of the system's clock
     #[arg(long, hide = true, default_value_t = 0)]
     test_clock_ahead: u64,
+    /// For tests: stop at this place in the life of an order
+    #[cfg(debug_assertions)]
+    #[arg(long, hide = true, value_name = "PLACE")]
+    test_stop_at: Option<crate::authority::crash_point::CrashPoint>,
 }
 
 pub(super) fn run(args: &ServeArgs, state: &StateDir) -> Outcome {
@@ -59,6 +63,10 @@ pub(super) fn run(args: &ServeArgs, state: &StateDir) -> Outcome {
             seconds = args.test_clock_ahead,
             "the clock is ahead, for a test"
         );
+    }
+    #[cfg(debug_assertions)]
+    if let Some(point) = args.test_stop_at {
+        crate::authority::crash_point::stop_at(point);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::ahead_by(Duration::from_secs(
         args.test_clock_ahead,

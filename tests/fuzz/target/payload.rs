@@ -2,7 +2,7 @@
 //! resource, a line feed, and the payload. Whatever it is, the answer is a good one or a problem that says something, and
 //! never the server's own fault.
 
-use std::{cell::RefCell, sync::Arc, time::Duration};
+use std::{cell::RefCell, sync::Arc};
 
 use axum::{
     Router,
@@ -11,9 +11,13 @@ use axum::{
 };
 use http_body_util::BodyExt as _;
 use portcullis::{
-    acme::{self, AcmeConfig, config::Http01Config, state::AcmeServer},
+    acme::{
+        self, AcmeConfig, limits::LimitsConfig, state::AcmeServer,
+        validation::config::ValidationConfig,
+    },
     authority::{Authority, Invite, Profiles},
-    domain::{Clock, Timestamp, audit::Actor, identifier::Identifier},
+    domain::{Clock, Timestamp, audit::Actor, identifier::Identifier, rate_limit::Limit},
+    listen::Peer,
 };
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -156,11 +160,14 @@ impl Session {
     async fn start(directory: &std::path::Path) -> Self {
         let config = AcmeConfig {
             // Nobody is there: what is validated fails at once.
-            http01: Some(Http01Config {
-                port: 1,
+            validation: Some(ValidationConfig {
+                http_port: 1,
+                tls_alpn_port: 1,
                 resolvers: vec!["127.0.0.1:1".to_owned()],
-                ..Http01Config::default()
+                attempts: 1,
+                ..ValidationConfig::default()
             }),
+            limits: no_limits(),
             ..AcmeConfig::default()
         };
         let settings = config.check().unwrap();
@@ -195,11 +202,8 @@ impl Session {
     /// Opens both accounts with new keys, and places their orders.
     async fn reopen(&mut self) {
         let invite = Invite {
-            principal: format!("service:fuzz/{}", self.keys).parse().unwrap(),
             identifiers: vec![Identifier::parse("dns", "a.example").unwrap()],
-            profile: None,
-            uses: 1,
-            life: Duration::from_secs(3600),
+            ..Invite::of(format!("service:fuzz/{}", self.keys).parse().unwrap())
         };
         let invited = self
             .authority
@@ -319,7 +323,13 @@ impl Session {
 
     async fn request(&self, method: Method, url: &str, body: Vec<u8>) -> Reply {
         let path = url.strip_prefix(BASE).unwrap();
+        let peer = Peer {
+            address: ([127, 0, 0, 1], 1).into(),
+            certificates: Arc::default(),
+            server_name: None,
+        };
         let request = Request::builder()
+            .extension(peer)
             .method(method)
             .uri(path)
             .header("content-type", "application/jose+json")
@@ -338,6 +348,15 @@ impl Session {
             body: body.collect().await.unwrap().to_bytes().to_vec(),
         }
     }
+}
+
+/// What is limited is refused before it is read.
+fn no_limits() -> LimitsConfig {
+    let all: toml::Table = Limit::ALL
+        .into_iter()
+        .map(|limit| (limit.name().to_owned(), "off".into()))
+        .collect();
+    all.try_into().unwrap()
 }
 
 fn location(reply: &Reply) -> String {
