@@ -235,8 +235,8 @@ impl Authority {
     /// because the answer was lost say, gets the same order.
     ///
     /// # Errors
-    /// `NotReady`, also when the order has its certificate and that is for another key; `BadRequest` when the request's names differ, and the order stays ready; `Unauthorized` when the
-    /// enrolment has ended.
+    /// `NotReady`, also when the order has its certificate and that is for another key; `BadRequest` when the request's
+    /// names differ, and the order stays ready; `Unauthorized` when the enrolment has ended.
     pub async fn finalize(
         &self,
         id: &OrderId,
