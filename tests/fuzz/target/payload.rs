@@ -177,6 +177,7 @@ impl Session {
             Arc::clone(&clock),
             Profiles::default(),
             settings.directories(),
+            AttestationRules::default(),
         )
         .await;
         let base = Url::parse(BASE).unwrap();
