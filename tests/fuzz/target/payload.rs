@@ -16,7 +16,10 @@ use portcullis::{
         validation::config::ValidationConfig,
     },
     authority::{Authority, Invite, Profiles},
-    domain::{Clock, Timestamp, audit::Actor, identifier::Identifier, rate_limit::Limit},
+    domain::{
+        Clock, Timestamp, attestation::AttestationRules, audit::Actor, identifier::Identifier,
+        rate_limit::Limit,
+    },
     listen::Peer,
 };
 use serde_json::{Value, json};
