@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::{
     external_account_binding::ExternalAccountBinding,
     jwk::Jwk,
-    key_change::key_is_blocked,
+    key_change::check_new_key,
     problem::{Problem, ProblemType},
     resource_path::ResourcePath,
     signed_request::{ByAccount, SignedRequest, check_standing},
@@ -100,11 +100,7 @@ pub async fn create(
     }
     check_contacts(&wanted.contact)?;
     let terms_of_service = terms::agreed_to(&state, wanted.terms_of_service_agreed)?;
-    if let Some(fingerprint) = signed.key.fingerprint()
-        && state.authority.is_key_blocked(fingerprint).await?
-    {
-        return Err(key_is_blocked());
-    }
+    check_new_key(&state, &signed.key).await?;
     let binding = match verify_binding(
         &state,
         wanted.external_account_binding.as_deref(),

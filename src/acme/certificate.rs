@@ -26,7 +26,7 @@ struct RevocationRequest {
 }
 
 /// A certificate and its chain as PEM, the end entity's first (RFC 8555 section 9.1), with links to its other chains
-/// (section 7.4.2) and to its issuer's certificate.
+/// (section 7.4.2).
 ///
 /// # Errors
 /// 404 when there is none, `unauthorized` when another account ordered it.

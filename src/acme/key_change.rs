@@ -49,6 +49,7 @@ pub async fn change(
     let new_key = read_inner(&state, payload.as_bytes(), &url, &account)?;
     let thumbprint = new_key.thumbprint();
     check_is_free(&state, &account, thumbprint).await?;
+    check_new_key(&state, &new_key).await?;
     let change = NewAccountKey {
         from: account.thumbprint,
         to: thumbprint,
@@ -116,8 +117,28 @@ fn read_inner(
     Ok(new_key)
 }
 
+/// Whether a key may become an account's: one that was revoked as compromised may not, nor one that a certificate has.
+///
+/// # Errors
+/// `badPublicKey`.
+pub(super) async fn check_new_key(state: &AcmeState, key: &Jwk) -> Result<(), Problem> {
+    let Some(fingerprint) = key.fingerprint() else {
+        return Ok(());
+    };
+    if state.authority.is_key_blocked(fingerprint).await? {
+        return Err(key_is_blocked());
+    }
+    if state.authority.is_certificate_key(fingerprint).await? {
+        return Err(Problem::new(
+            ProblemType::BadPublicKey,
+            "the key is that of a certificate; make another one for the account (RFC 8555 section 11.1)",
+        ));
+    }
+    Ok(())
+}
+
 /// What a key that was revoked as compromised is refused with, where it is to be an account's.
-pub(super) fn key_is_blocked() -> Problem {
+fn key_is_blocked() -> Problem {
     Problem::new(
         ProblemType::BadPublicKey,
         "the key was revoked as compromised and is refused for ever; make a new one",

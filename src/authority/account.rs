@@ -256,4 +256,13 @@ impl Authority {
     pub async fn is_key_blocked(&self, fingerprint: [u8; 32]) -> Result<bool, AuthorityError> {
         Ok(self.store().is_key_blocked(fingerprint).await?)
     }
+
+    /// Whether a certificate has a key: then it is no account's (RFC 8555 section 11.1), or the account would outlive the
+    /// key's compromise.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn is_certificate_key(&self, fingerprint: [u8; 32]) -> Result<bool, AuthorityError> {
+        Ok(self.store().is_certificate_key(fingerprint).await?)
+    }
 }

@@ -135,7 +135,7 @@ impl Authority {
             self.check_replaces(&account, &identifiers, replaced)
                 .await?;
         }
-        let is_due = self.is_due_renewal(replaces.as_ref()).await?;
+        let is_due = self.is_due_renewal(replaces.as_ref(), None).await?;
         self.admit_order(
             directory,
             &account,
@@ -300,7 +300,9 @@ impl Authority {
         let (leaf, device) = self
             .leaf_of(directory, &order, &account, &whose, request)
             .await?;
-        let is_due = self.is_due_renewal(order.replaces.as_ref()).await?;
+        let is_due = self
+            .is_due_renewal(order.replaces.as_ref(), Some(&order.id))
+            .await?;
         let counted = self.count_certificate(directory, &order, enrolment.as_ref(), is_due)?;
         reach(CrashPoint::FinalizeBeforeSign);
         let record = self.issue(leaf).await?;

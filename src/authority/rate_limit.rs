@@ -22,7 +22,7 @@ use crate::domain::{
     certificate_id::CertificateId,
     directory::{Directory, DirectoryName},
     enrolment::Enrolment,
-    id::AccountId,
+    id::{AccountId, OrderId},
     identifier::Identifier,
     invitation::InvitationId,
     order::Order,
@@ -270,19 +270,26 @@ impl Authority {
         Ok(())
     }
 
-    /// Whether an order replaces a certificate that is due: in its renewal window or after it (so also when it is revoked,
-    /// or an incident reaches it), or past half of its life. Its order and its certificate count for nothing (RFC 9773
-    /// section 5), and a certificate that was just issued is not due, so nobody gets one after the other.
+    /// Whether an order replaces a certificate that is due: in its renewal window or after it (so also when an incident
+    /// reaches it), or past half of its life. Its order and its certificate count for nothing (RFC 9773 section 5), and a
+    /// certificate that was just issued is not due, so nobody gets one after the other: revoking it does not make it so,
+    /// nor does giving up one order after the other. `order` is the order's id once it is placed.
     pub(super) async fn is_due_renewal(
         &self,
         replaces: Option<&CertificateId>,
+        order: Option<&OrderId>,
     ) -> Result<bool, AuthorityError> {
         let Some(id) = replaces else {
             return Ok(false);
         };
-        let Some(replaced) = self.certificate(&id.serial()).await? else {
+        let Some(mut replaced) = self.certificate(&id.serial()).await? else {
             return Ok(false);
         };
+        let first = self.store().replacing_order(id.serial()).await?;
+        if first.as_ref() != order {
+            return Ok(false);
+        }
+        replaced.revocation = None;
         let life = replaced.not_after.since(replaced.not_before);
         let now = self.now();
         Ok(now >= replaced.not_before + life / 2 || now >= self.renewal_of(&replaced).window.start)

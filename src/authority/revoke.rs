@@ -302,6 +302,14 @@ impl Authority {
                     missing.join(", ")
                 )));
             }
+            // A compromise reaches every certificate with the key, and those it is not authorized for.
+            if reason == RevocationReason::KeyCompromise {
+                return Err(AuthorityError::Unauthorized(
+                    "another account ordered this certificate: that its key is compromised can be told with that account, or \
+                     with the key itself; give another reason, or none"
+                        .to_owned(),
+                ));
+            }
         }
         self.revoke_presented(&Actor::Account(account.id.to_string()), &record, reason)
             .await

@@ -143,6 +143,8 @@ pub trait Certificates: Send + Sync {
     fn certificates(&self, filter: CertificateFilter) -> Answer<'_, Vec<CertificateRecord>>;
     /// Whether a key was blocked, by the SHA-256 of its SubjectPublicKeyInfo.
     fn is_key_blocked(&self, fingerprint: [u8; 32]) -> Answer<'_, bool>;
+    /// Whether a certificate has a key, by the SHA-256 of its SubjectPublicKeyInfo.
+    fn is_certificate_key(&self, fingerprint: [u8; 32]) -> Answer<'_, bool>;
 }
 
 /// Revocations.

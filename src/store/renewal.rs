@@ -5,6 +5,7 @@ use portcullis_ca::serial::Serial;
 use super::Answer;
 use crate::domain::{
     Timestamp,
+    id::OrderId,
     incident::{Incident, Reach},
 };
 
@@ -12,6 +13,8 @@ use crate::domain::{
 pub trait Renewals: Send + Sync {
     /// What a certificate replaced, and by what it was replaced, as orders said (RFC 9773 section 5).
     fn replacements(&self, serial: Serial) -> Answer<'_, Replacements>;
+    /// The order that was placed last to replace a certificate, whatever became of it.
+    fn replacing_order(&self, serial: Serial) -> Answer<'_, Option<OrderId>>;
     /// The incidents, oldest first; all of them, or those that are open.
     fn incidents(&self, open_only: bool) -> Answer<'_, Vec<Incident>>;
     /// How many certificates an incident is about, of those that were ordered and are good at a moment.

@@ -214,6 +214,22 @@ async fn a_key_that_was_compromised_becomes_no_accounts_key() {
     assert_eq!(newcomer.register(json!({})).await.problem(), refused);
 }
 
+// RFC 8555 section 11.1, the other way round: the account would outlive the key's compromise.
+#[tokio::test]
+async fn the_key_of_a_certificate_becomes_no_accounts_key() {
+    let server = Server::start().await;
+    let client = Client::registered(&server.base).await;
+    let (_, order) = ready(&server, &client, &["a.example"]).await;
+    let (csr, der) = csr(&["a.example"]);
+    finalized(&client, &order, &csr).await.ok();
+    let key = Key::from_p256_pkcs8(&der);
+    let refused = change(&client, &key).await;
+    assert_eq!(refused.problem(), (400, "badPublicKey".to_owned()));
+    let mut thief = Client::new(&server.base, key);
+    let refused = thief.register(json!({})).await;
+    assert_eq!(refused.problem(), (400, "badPublicKey".to_owned()));
+}
+
 #[tokio::test]
 async fn of_twelve_key_changes_at_once_one_succeeds() {
     let server = Server::start().await;

@@ -31,6 +31,14 @@ impl Certificates for SqliteStore {
     fn is_key_blocked(&self, fingerprint: [u8; 32]) -> Answer<'_, bool> {
         self.look_up(move |connection| is_key_blocked(connection, &fingerprint))
     }
+
+    fn is_certificate_key(&self, fingerprint: [u8; 32]) -> Answer<'_, bool> {
+        self.look_up(move |connection| {
+            connection
+                .prepare_cached("SELECT 1 FROM certificates WHERE key_fingerprint = ?")?
+                .exists([fingerprint])
+        })
+    }
 }
 
 pub(super) fn by_serial(

@@ -36,6 +36,17 @@ impl Renewals for SqliteStore {
         })
     }
 
+    fn replacing_order(&self, of: Serial) -> Answer<'_, Option<OrderId>> {
+        self.look_up(move |connection| {
+            connection
+                .prepare_cached("SELECT \"order\" FROM replacements WHERE serial = ?")?
+                .query_row([of.significant_octets()], |row| {
+                    row.get::<_, String>(0).map(OrderId::from_text)
+                })
+                .optional()
+        })
+    }
+
     fn incidents(&self, open_only: bool) -> Answer<'_, Vec<Incident>> {
         self.read(move |connection| {
             let condition = if open_only {
