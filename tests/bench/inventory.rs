@@ -476,9 +476,10 @@ fn fill(path: &Path, size: u64, begun: Timestamp) {
     }
 }
 
-/// Has the system read the file once, so that as much of it as fits is in memory.
+/// Has the system write the file out, and read it once, so that as much of it as fits is in memory.
 fn warm(path: &Path) {
     let mut file = fs::File::open(path).expect("a file");
+    file.sync_all().expect("synced");
     std::io::copy(&mut file, &mut std::io::sink()).expect("read");
 }
 

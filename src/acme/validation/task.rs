@@ -126,7 +126,9 @@ impl Task {
         match finished {
             Ok(authorization) => {
                 // Whoever began it may be gone.
-                let _ = settled.map(|settled| settled.send(authorization));
+                if let Some(settled) = settled {
+                    let _ = settled.send(authorization);
+                }
             }
             Err(AuthorityError::WrongState(error)) => {
                 tracing::debug!(authorization = %id, %error, "a validation came too late");
