@@ -306,8 +306,19 @@ impl IntoResponse for Problem {
             );
         }
         headers.extend(self.fields);
+        response.extensions_mut().insert(Told {
+            kind: self.kind,
+            detail: self.detail,
+        });
         response
     }
+}
+
+/// What a client was told, beside its answer: for the log.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    pub(super) kind: ProblemType,
+    pub(super) detail: String,
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! To add one more resource: its row here, its URL in `urls`, and its handlers in the file of its noun.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -17,7 +17,7 @@ use super::{
     account, authorization, certificate, challenge, chaos, directory, key_change, limits,
     nonce::{self, REPLAY_NONCE},
     order,
-    problem::Problem,
+    problem::{Problem, ProblemType, Told},
     renewal_info,
     state::{AcmeServer, AcmeState},
     trust_bundle,
@@ -109,7 +109,14 @@ async fn add_nonce_and_index(
 ) -> Response {
     let signed = request.method() == Method::POST;
     let is_directory = request.uri().path() == state.urls.path("directory");
+    let (path, from) = (
+        request.uri().path().to_owned(),
+        limits::client_address(request.extensions()),
+    );
     let mut response = next.run(request).await.into_response();
+    if let Some(told) = response.extensions_mut().remove::<Told>() {
+        tell(&path, from, &told);
+    }
     let headers = response.headers_mut();
     if signed && !headers.contains_key(REPLAY_NONCE) {
         nonce::add_to(headers, &state);
@@ -121,4 +128,16 @@ async fn add_nonce_and_index(
         }
     }
     response
+}
+
+/// Whoever asks the operator why a client fails finds it in the log. What clients mend by themselves, and floods, are for
+/// who looks closer.
+fn tell(path: &str, from: Option<IpAddr>, told: &Told) {
+    let (kind, detail) = (told.kind.name(), &told.detail);
+    let from = from.map(tracing::field::display);
+    if matches!(told.kind, ProblemType::BadNonce | ProblemType::RateLimited) {
+        tracing::debug!(path, from, kind, ?detail, "a request was refused");
+    } else {
+        tracing::info!(path, from, kind, ?detail, "a request was refused");
+    }
 }

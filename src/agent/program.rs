@@ -1,6 +1,9 @@
 //! The program: carries out a command line, and says how it went.
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::{
+    io::{IsTerminal, Write as _},
+    process::ExitCode,
+};
 
 use super::{
     arguments::{Arguments, Command, EnrollArguments, LogFormat, StatusArguments},
@@ -79,10 +82,15 @@ fn tell(status: &Status, json: bool) {
     if json {
         let text = serde_json::to_string_pretty(status)
             .expect("strings and lists of strings always become JSON");
-        println!("{text}");
+        say(&format!("{text}\n"));
     } else {
-        print!("{status}");
+        say(&status.to_string());
     }
+}
+
+/// Prints it; whoever stopped reading has what they wanted (`portcullis-agent status | head -1`).
+fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn start_log(format: LogFormat) {

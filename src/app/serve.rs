@@ -231,7 +231,16 @@ impl Materials {
             directories: settings.acme.directories(),
             attestation: settings.attestation.clone(),
         };
-        Ok(Authority::start(parts, &self.first_policy).await?)
+        let authority = Authority::start(parts, &self.first_policy).await?;
+        for directory in authority.directories_without_issuer() {
+            tracing::warn!(
+                directory = %directory.name,
+                issuer = directory.issuer,
+                "no active issuer of this name issues what is ordered in the directory: nothing can be had there; see portcullis \
+                 ca list, and issuer in [acme] or [acme.directories.NAME]"
+            );
+        }
+        Ok(authority)
     }
 }
 

@@ -327,9 +327,16 @@ impl Authority {
             now,
         };
         let profile = complete.certificate.profile.to_string();
+        let told = (
+            complete.certificate.serial,
+            complete.certificate.names.join(", "),
+            complete.account.clone(),
+        );
         let order = self.store().complete_order(complete, audit).await?;
         reach(CrashPoint::FinalizeCommitted);
         counted.keep();
+        let (serial, names, account) = told;
+        tracing::info!(%serial, names, profile, %account, "a certificate was issued");
         self.inner.tally.issued.add(profile, 1);
         Ok(order)
     }

@@ -19,6 +19,23 @@ impl Authority {
             .filter(|(name, profile)| profile.kind.is_enrolled() && directory.allows_profile(name))
     }
 
+    /// The directories whose `issuer` is nobody who is active and issues one of their profiles: nothing can be had there.
+    #[must_use]
+    pub fn directories_without_issuer(&self) -> Vec<&Directory> {
+        let issuers = self.issuers();
+        self.directories()
+            .iter()
+            .map(|directory| &**directory)
+            .filter(|directory| {
+                let named = directory.issuer.as_deref();
+                named.is_some()
+                    && !self
+                        .profiles_of(directory)
+                        .any(|(name, _)| issuers.chosen(named, name.as_str()).is_ok())
+            })
+            .collect()
+    }
+
     /// The profile of an order that asks for one, or leaves it to the account: then it is that of its enrolment, else
     /// `server`, or the first of that kind that the directory has.
     ///
