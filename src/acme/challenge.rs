@@ -36,9 +36,9 @@ use crate::{
     },
 };
 
-/// How long the answer to a response waits for the validation. Most are settled within; their clients need not look again,
-/// for which they would wait a second at least.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long the answer to a response waits for the validation: no longer than anybody notices. In a network of one's own
+/// most are settled within; their clients need not look again, for which they would wait a second at least.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// When to come back, where too much is being validated.
 const NO_PLACE: Duration = Duration::from_secs(30);

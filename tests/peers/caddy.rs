@@ -108,8 +108,7 @@ impl Caddy {
         let server: String = self
             .directory
             .trim_start_matches("https://")
-            .replace(':', "-")
-            .replace('/', "-");
+            .replace([':', '/'], "-");
         let site = self
             .folder
             .join("storage/certificates")

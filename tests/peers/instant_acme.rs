@@ -91,7 +91,7 @@ fn san(identifier: &Identifier) -> Option<SanType> {
     match identifier {
         Identifier::Dns(name) => Some(SanType::DnsName(name.as_str().try_into().unwrap())),
         Identifier::Ip(address) => Some(SanType::IpAddress(*address)),
-        _ => None,
+        Identifier::PermanentIdentifier(_) | Identifier::HardwareModule(_) | _ => None,
     }
 }
 

@@ -78,7 +78,12 @@ fn change(value: &mut Value, other: &[u8], random: &mut Random) {
             }
         }
         Value::String(text) if !random.once_in(6) => change_text(text, other, random),
-        whatever => *whatever = something(random),
+        whatever @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_)) => *whatever = something(random),
     }
 }
 

@@ -76,11 +76,14 @@ impl Target for JwkTarget {
     }
 }
 
+/// Signs octets.
+pub type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
 /// A key that signs.
 pub struct PrivateKey {
     pub algorithm: &'static str,
     pub jwk: Value,
-    pub sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+    pub sign: Sign,
 }
 
 impl PrivateKey {
