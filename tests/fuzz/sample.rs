@@ -55,3 +55,8 @@ fn no_revocation_list_does_harm() {
 fn no_ocsp_request_does_harm() {
     sample("ocsp");
 }
+
+#[test]
+fn no_device_s_statement_does_harm() {
+    sample("attestation");
+}

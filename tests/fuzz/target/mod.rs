@@ -1,5 +1,6 @@
 //! What is fuzzed: each target with its share, its corpus, its mutations and what must hold of it.
 
+mod attestation;
 mod binding;
 mod certificate;
 mod crl;
@@ -49,13 +50,13 @@ pub struct Kind {
 pub const TARGETS: &[Kind] = &[
     Kind {
         name: "jws",
-        share: 24,
+        share: 20,
         open: || Box::new(jws::JwsTarget::open()),
         valid: jws::valid,
     },
     Kind {
         name: "jwk",
-        share: 24,
+        share: 20,
         open: || Box::new(jwk::JwkTarget::open()),
         valid: jwk::valid,
     },
@@ -73,9 +74,15 @@ pub const TARGETS: &[Kind] = &[
     },
     Kind {
         name: "csr",
-        share: 18,
+        share: 14,
         open: || Box::new(csr::CsrTarget::open()),
         valid: csr::valid,
+    },
+    Kind {
+        name: "attestation",
+        share: 12,
+        open: || Box::new(attestation::AttestationTarget::open()),
+        valid: attestation::valid,
     },
     Kind {
         name: "certificate",
