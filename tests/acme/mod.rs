@@ -28,6 +28,7 @@ mod order_list;
 mod ordered_profile;
 mod pre_authorization;
 mod profile;
+mod pruning;
 mod rate_limits;
 mod renewal_info;
 mod requests;

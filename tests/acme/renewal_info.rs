@@ -451,6 +451,7 @@ async fn of_many_orders_at_once_that_replace_a_certificate_one_is_taken() {
     assert_eq!(outcomes, expected);
 }
 
+// OpenBao CVE-2026-39388: renewal with another certificate than the one that the login was bound to.
 #[tokio::test]
 async fn an_order_replaces_only_what_the_same_account_ordered_with_an_identifier_in_common() {
     let server = Server::start().await;
