@@ -146,6 +146,8 @@ impl Authority {
                     // The command decides whether it has to wait for an approval.
                     state: EnrolmentState::Active,
                     created_at: now,
+                    approved_at: None,
+                    certified_at: None,
                 })
             }
         };

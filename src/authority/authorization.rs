@@ -20,6 +20,10 @@ use crate::domain::{
 /// How long an authorization that was asked for before any order is good for.
 const PRE_AUTHORIZATION_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// How long an authorization must still be good to serve another order: the order ends with it, and its client needs time
+/// to finalize.
+const LEAST_LEFT: Duration = Duration::from_secs(3600);
+
 impl Authority {
     /// Authorizes an identifier before any order (RFC 8555 section 7.4.1).
     ///
@@ -110,7 +114,7 @@ fn is_reusable(directory: &Directory, kept: &Authorization, now: Timestamp) -> b
     let recent = kept.order.is_none() || now < proved_at + directory.reuse_authorizations;
     // A way of proving that is no longer good enough here.
     let offered = challenges_for(directory, &kept.identifier).contains(&kind);
-    kept.is_valid_at(now) && recent && offered
+    kept.is_valid_at(now + LEAST_LEFT) && recent && offered
 }
 
 impl Authority {

@@ -332,7 +332,7 @@ impl Authority {
             complete.certificate.names.join(", "),
             complete.account.clone(),
         );
-        let order = self.store().complete_order(complete, audit).await?;
+        let order = self.store().complete_order(complete, audit).await??;
         reach(CrashPoint::FinalizeCommitted);
         counted.keep();
         let (serial, names, account) = told;

@@ -201,6 +201,16 @@ impl Authorization {
         Ok(self)
     }
 
+    /// Whether it is pending and one of its challenges is being looked at.
+    #[must_use]
+    pub fn is_in_processing(&self) -> bool {
+        matches!(self.state, AuthorizationState::Pending)
+            && self
+                .challenges
+                .iter()
+                .any(|challenge| challenge.state == ChallengeState::Processing)
+    }
+
     /// The client gives it up (RFC 8555 section 7.5.2).
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! ```text
 //! awaiting approval --approve--> active --+--> ended
 //!     |                                   |
-//!     +--reject, or the key's end---------+
+//!     +--reject, or nobody's word---------+
 //! ```
 
 use std::time::Duration;
@@ -24,6 +24,13 @@ use super::{
 
 /// When a client that waits for an approval should ask again.
 pub const ASK_AGAIN: Duration = Duration::from_secs(60);
+
+/// Why an enrolment ended that waited in vain.
+pub const NOT_APPROVED: &str = "nobody approved of it in time";
+
+/// How long an operator may approve of an enrolment that was found to have a rival when it ordered its first certificate;
+/// its invitation may have ended long ago.
+pub const HOLD: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// An enrolment as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +53,12 @@ pub struct Enrolment {
     pub state: EnrolmentState,
     /// When it began.
     pub created_at: Timestamp,
+    /// When an operator approved of it.
+    #[serde(default)]
+    pub approved_at: Option<Timestamp>,
+    /// When it got its first certificate. Nothing: it has none yet, or it began before this was kept.
+    #[serde(default)]
+    pub certified_at: Option<Timestamp>,
 }
 
 /// What an enrolment key lets be ordered.
@@ -73,7 +86,7 @@ pub enum EnrolmentState {
     AwaitingApproval {
         /// Since when.
         since: Timestamp,
-        /// Until when it may be approved: the key's own end.
+        /// Until when it may be approved: the key's own end, or [`HOLD`] where that may have passed.
         until: Timestamp,
         /// Why, for the operator and the client.
         reason: String,
@@ -155,7 +168,7 @@ impl Enrolment {
                 Err(EnrolmentClosed::Ended {
                     principal: self.principal.clone(),
                     at: *until,
-                    reason: "nobody approved of it while its invitation was good".to_owned(),
+                    reason: NOT_APPROVED.to_owned(),
                 })
             }
             EnrolmentState::AwaitingApproval { reason, .. } => {
@@ -182,6 +195,21 @@ impl Enrolment {
         }
     }
 
+    /// It waits for an approval before its first certificate: `rival` is a good certificate of the same principal from an
+    /// enrolment with another invitation, which began after the operator's last word on this one.
+    #[must_use]
+    pub fn hold(mut self, rival: Serial, now: Timestamp) -> Self {
+        self.state = EnrolmentState::AwaitingApproval {
+            since: now,
+            until: now + HOLD,
+            reason: format!(
+                "{} has a good certificate, {rival}, of an enrolment with another invitation, and this one has none yet",
+                self.principal
+            ),
+        };
+        self
+    }
+
     /// An operator approves of it.
     ///
     /// # Errors
@@ -190,6 +218,7 @@ impl Enrolment {
         match self.state {
             EnrolmentState::AwaitingApproval { until, .. } if now < until => {
                 self.state = EnrolmentState::Active;
+                self.approved_at = Some(now);
                 Ok(self)
             }
             EnrolmentState::AwaitingApproval { until, .. } => Err(NotAwaiting::TooLate { until }),
@@ -264,8 +293,8 @@ pub enum NotAwaiting {
         /// Why.
         reason: String,
     },
-    /// Its invitation has expired.
-    #[error("its invitation expired at {until}; invite again: portcullis invite")]
+    /// Its time to be approved of is over.
+    #[error("it could be approved of until {until}; invite again: portcullis invite")]
     TooLate {
         /// When that was.
         until: Timestamp,
@@ -322,7 +351,11 @@ mod tests {
             at: early,
             reason: "x".to_owned(),
         };
-        assert_eq!(awaiting().approve(early), Ok(active.clone()));
+        let approved = Enrolment {
+            approved_at: Some(early),
+            ..active.clone()
+        };
+        assert_eq!(awaiting().approve(early), Ok(approved));
         assert_eq!(
             awaiting().approve(late),
             Err(NotAwaiting::TooLate { until: late })

@@ -17,7 +17,7 @@ use crate::domain::{
     certificate::CertificateRecord,
     challenge::{ChallengeKind, ValidationFailure},
     device::Device,
-    enrolment::Enrolment,
+    enrolment::{Enrolment, EnrolmentClosed},
     id::{AccountId, AuthorizationId, EnrolmentId, OrderId},
     incident::Incident,
     invitation::Invitation,
@@ -135,7 +135,14 @@ pub trait Commands: Send + Sync {
 
     /// Records a certificate and its order as valid: only if the order is ready, its account valid, its enrolment
     /// active and its key not blocked at that very moment. So one order gets one certificate.
-    fn complete_order(&self, complete: CompleteOrder, audit: AuditDraft) -> Answer<'_, Order>;
+    ///
+    /// An enrolment that has no certificate yet is held, and the order stays ready, when a rival has got one since the
+    /// operator's last word on it; the answer is why.
+    fn complete_order(
+        &self,
+        complete: CompleteOrder,
+        audit: AuditDraft,
+    ) -> Answer<'_, Result<Order, EnrolmentClosed>>;
 
     /// Records a certificate that no order asked for: the authority's own.
     fn record_certificate(

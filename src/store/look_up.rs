@@ -125,7 +125,7 @@ pub trait Authorizations: Send + Sync {
         account: &'a AccountId,
         identifier: &'a Identifier,
     ) -> Answer<'a, Option<Authorization>>;
-    /// Those whose challenge was being looked at when the process ended: they are looked at again.
+    /// Those that are pending and whose challenge was being looked at when the process ended: they are looked at again.
     fn authorizations_in_processing(&self) -> Answer<'_, Vec<Authorization>>;
     /// How many authorizations of an account are pending and have not expired at `now`.
     fn pending_authorizations<'a>(

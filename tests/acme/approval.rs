@@ -14,6 +14,7 @@ use super::{
     enrolment_keys::{
         certificate, detail, enrol, enrolled, enrolment_of, id_of, invite, place, told,
     },
+    order::{csr, finalized},
     server::Server,
 };
 
@@ -187,6 +188,99 @@ async fn a_key_that_is_older_than_the_principals_certificate_waits_for_an_approv
         .await
         .unwrap();
     certificate(&stranger, "a.dev.example").await;
+}
+
+/// The same, for who opened its account before the rival had its certificate, and orders after its key has ended.
+#[tokio::test]
+async fn an_account_without_a_certificate_waits_when_a_rival_got_one_meanwhile() {
+    let server = Server::start().await;
+    const PRINCIPAL: &str = "device:fra/sensor-42";
+    let names = ["a.dev.example"];
+    let old = server.invite_to(invite(PRINCIPAL, Needs::Nothing)).await;
+    let current = server.invite_to(invite(PRINCIPAL, Needs::Nothing)).await;
+    let (thief, _) = enrol(&server, &old, "").await;
+    server.clock.advance(60);
+    let (device, _) = enrol(&server, &current, "").await;
+    certificate(&device, names[0]).await;
+    // The invitations end, the certificate does not.
+    server.clock.advance(2 * 3600);
+
+    // The enrolment is active, as nobody had a certificate when it began.
+    let placed = place(&thief, "dns", names[0]).await.ok();
+    assert_eq!(told(&placed), "ready");
+    let refused = finalized(&thief, &placed.json(), &csr(&names).0).await;
+    assert_eq!(refused.problem(), (403, "userActionRequired".to_owned()));
+    let enrolment = enrolment_of(&server, &old).await;
+    assert!(
+        detail(&refused).contains(&format!("portcullis approval approve {}", enrolment.id)),
+        "{refused:?}"
+    );
+    assert_eq!(server.certificates().await.len(), 1);
+    let waiting = server.authority.awaiting_approval(10).await.unwrap();
+    assert_eq!(waiting, std::slice::from_ref(&enrolment));
+    assert_eq!(
+        told(&place(&thief, "dns", names[0]).await),
+        "userActionRequired"
+    );
+    // Who has its certificate renews it, whoever waits.
+    certificate(&device, names[0]).await;
+
+    // An operator may say that all is well, though the invitation has ended; then the order is finished.
+    server
+        .authority
+        .approve(&Actor::Authority, &enrolment.id)
+        .await
+        .unwrap();
+    let done = finalized(&thief, &placed.json(), &csr(&names).0).await;
+    assert_eq!(told(&done.ok()), "valid");
+    // Both go on, for both have one now.
+    for client in [&device, &thief] {
+        server.clock.advance(60);
+        certificate(client, names[0]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_kept_until_the_last_of_its_enrolments_has_ended() {
+    let server = Server::start().await;
+    let invitation = server
+        .invite_to(Invite {
+            uses: 2,
+            ..invite("service:web/shop", Needs::Approval)
+        })
+        .await;
+    let id = id_of(&invitation);
+    enrol(&server, &invitation, "").await.1.ok();
+    enrol(&server, &invitation, "").await.1.ok();
+    let all = server.authority.enrolments_of(id, 10).await.unwrap();
+    let [first, second] = &all[..] else {
+        panic!("{all:?}")
+    };
+    let approved = server.authority.approve(&Actor::Authority, &first.id).await;
+    approved.unwrap();
+    let kept = async |expected: bool| {
+        let now = server.authority.now();
+        server.authority.prune(now).await.unwrap();
+        let kept = server.authority.invitation(id).await.unwrap();
+        assert_eq!(kept.is_some(), expected);
+    };
+    let rejected = server
+        .authority
+        .reject(&Actor::Authority, &second.id, "not ours")
+        .await;
+    rejected.unwrap();
+    server.clock.advance(2 * 3600);
+    kept(true).await;
+    let ended = server
+        .authority
+        .end_enrolments(
+            &Actor::Authority,
+            &first.principal,
+            RevocationReason::CessationOfOperation,
+        )
+        .await;
+    ended.unwrap();
+    kept(false).await;
 }
 
 #[tokio::test]

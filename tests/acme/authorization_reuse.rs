@@ -185,20 +185,44 @@ async fn an_order_ends_with_the_authorization_that_it_uses() {
     let server = Server::with(config("reuse_authorizations = \"24h\"")).await;
     let client = Client::registered(&server.base).await;
     let (_, first) = ready(&server, &client, &["a.example"]).await;
-    server.clock.advance(23 * 3600);
+    server.clock.advance(22 * 3600);
     let second = order(&client, &["a.example"]).await.ok();
     let shown = client.get(authorization(&first, 0)).await.json();
     assert_eq!(
         (&second.json()["status"], &second.json()["expires"]),
         (&json!("ready"), &shown["expires"])
     );
-    server.clock.advance(3600);
+    server.clock.advance(2 * 3600);
     assert_eq!(status(&client, authorization(&first, 0)).await, "expired");
     assert_eq!(status(&client, &second.location()).await, "invalid");
     let reply = finalized(&client, &second.json(), &csr(&["a.example"]).0).await;
     assert_eq!(reply.problem(), (403, "orderNotReady".to_owned()));
     let third = order(&client, &["a.example"]).await.ok().json();
     assert_eq!(third["status"], "pending");
+}
+
+// An order is of no use that is ready now and invalid before its client can finalize it.
+#[tokio::test]
+async fn an_authorization_serves_no_other_order_in_its_last_hour() {
+    let server = Server::with(config("reuse_authorizations = \"24h\"")).await;
+    let client = Client::registered(&server.base).await;
+    let (_, first) = ready(&server, &client, &["a.example"]).await;
+    for (later, served) in [(23 * 3600 - 1, true), (1, false), (3599, false)] {
+        server.clock.advance(later);
+        assert_eq!(status(&client, authorization(&first, 0)).await, "valid");
+        let placed = order(&client, &["a.example"]).await.ok().json();
+        let (expected, same) = match served {
+            true => ("ready", true),
+            false => ("pending", false),
+        };
+        assert_eq!(
+            (
+                &placed["status"],
+                authorization(&placed, 0) == authorization(&first, 0)
+            ),
+            (&json!(expected), same)
+        );
+    }
 }
 
 // step-ca #341: an index that all orders of an account shared was corrupted by concurrent ones.

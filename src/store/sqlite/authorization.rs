@@ -14,6 +14,9 @@ use crate::{
     store::{Answer, Authorizations, StoreError},
 };
 
+/// Through the index of those alone.
+pub(super) const IN_PROCESSING: &str = "SELECT body FROM authorizations WHERE processing = 1";
+
 impl Authorizations for SqliteStore {
     fn authorization<'a>(&'a self, id: &'a AuthorizationId) -> Answer<'a, Option<Authorization>> {
         let id = id.clone();
@@ -38,11 +41,7 @@ impl Authorizations for SqliteStore {
     fn authorizations_in_processing(&self) -> Answer<'_, Vec<Authorization>> {
         self.read(|connection| {
             connection
-                .prepare(
-                    "SELECT body FROM authorizations WHERE EXISTS (
-                         SELECT 1 FROM json_each(body, '$.challenges')
-                         WHERE json_extract(value, '$.state.status') = 'processing')",
-                )?
+                .prepare(IN_PROCESSING)?
                 .query_map([], |row| from_json(row, 0))?
                 .collect()
         })
@@ -106,8 +105,9 @@ pub(super) fn put(
         .map(|_| proof(&authorization.account, &authorization.identifier));
     connection
         .prepare_cached(
-            "INSERT INTO authorizations (id, \"order\", expires_at, proves, body) VALUES (?, ?, ?, ?, ?)
-             ON CONFLICT (id) DO UPDATE SET proves = excluded.proves, body = excluded.body",
+            "INSERT INTO authorizations (id, \"order\", expires_at, proves, processing, body) VALUES (?, ?, ?, ?, ?, ?)
+             ON CONFLICT (id) DO UPDATE SET proves = excluded.proves,
+                 processing = excluded.processing, body = excluded.body",
         )
         .and_then(|mut put| {
             put.execute(params![
@@ -115,6 +115,7 @@ pub(super) fn put(
                 authorization.order.as_ref().map(OrderId::as_str),
                 authorization.expires_at.unix_millis(),
                 proves,
+                authorization.is_in_processing(),
                 body
             ])
         })

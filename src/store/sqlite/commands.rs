@@ -19,7 +19,7 @@ use crate::{
         authorization::{Authorization, WrongState},
         certificate::CertificateRecord,
         challenge::{ChallengeKind, ValidationFailure},
-        enrolment::Enrolment,
+        enrolment::{Enrolment, EnrolmentClosed},
         id::{AccountId, AuthorizationId, EnrolmentId},
         incident::Incident,
         invitation::Invitation,
@@ -240,7 +240,11 @@ impl Commands for SqliteStore {
         })
     }
 
-    fn complete_order(&self, complete: CompleteOrder, audit: AuditDraft) -> Answer<'_, Order> {
+    fn complete_order(
+        &self,
+        complete: CompleteOrder,
+        audit: AuditDraft,
+    ) -> Answer<'_, Result<Order, EnrolmentClosed>> {
         self.writer.write(move |transaction| {
             let order = order::by_id(transaction, &complete.order)
                 .map_err(failed)?
@@ -250,17 +254,22 @@ impl Commands for SqliteStore {
             account::valid(transaction, &order.account)?;
             if let Some(device) = &complete.device {
                 device::enrol(transaction, device, complete.now)?;
-            } else if let Some(id) = &complete.certificate.enrolment {
-                enrolment::by_id(transaction, id)
-                    .map_err(failed)?
-                    .ok_or(StoreError::NotFound("enrolment"))?
-                    .check_active(complete.now)?;
+            } else if let Some(id) = &complete.certificate.enrolment
+                && let Err(held) = enrolment::certify(transaction, id, complete.now)?
+            {
+                transaction.audit(&AuditDraft {
+                    action: "enrolment.hold",
+                    subject: id.to_string(),
+                    detail: json!({ "order": order.id, "awaits_approval": held.to_string() }),
+                    ..audit
+                })?;
+                return Ok(Err(held));
             }
             certificate::insert(transaction, &complete.certificate)?;
             order::update(transaction, &order)?;
             renewal::finish_replacement(transaction, &order, complete.certificate.serial)?;
             transaction.audit(&audit)?;
-            Ok(order)
+            Ok(Ok(order))
         })
     }
 

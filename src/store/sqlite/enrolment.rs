@@ -1,5 +1,7 @@
 //! Enrolments in SQLite.
 
+use std::time::Duration;
+
 use portcullis_ca::{revocation::RevocationReason, serial::Serial};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -13,9 +15,9 @@ use crate::{
         account::{Account, AccountStatus},
         audit::AuditDraft,
         directory::DirectoryName,
-        enrolment::{Enrolment, EnrolmentState},
+        enrolment::{Enrolment, EnrolmentClosed, EnrolmentState, NOT_APPROVED},
         id::EnrolmentId,
-        invitation::{Invitation, InvitationId},
+        invitation::InvitationId,
         principal::Principal,
     },
     store::{Answer, Enrolments, RevokeInvitation, RevokedInvitation, StoreError},
@@ -62,6 +64,10 @@ pub(super) fn of_principal(
         .collect()
 }
 
+pub(super) const OF_INVITATION: &str =
+    "SELECT body FROM enrolments INDEXED BY enrolments_by_invitation
+     WHERE json_extract(body, '$.invitation') = ? ORDER BY rowid LIMIT ?";
+
 fn of_invitation(
     connection: &Connection,
     invitation: InvitationId,
@@ -69,9 +75,7 @@ fn of_invitation(
 ) -> rusqlite::Result<Vec<Enrolment>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     connection
-        .prepare_cached(
-            "SELECT body FROM enrolments WHERE json_extract(body, '$.invitation') = ? ORDER BY rowid LIMIT ?",
-        )?
+        .prepare_cached(OF_INVITATION)?
         .query_map(params![invitation.as_str(), limit], |row| from_json(row, 0))?
         .collect()
 }
@@ -95,35 +99,42 @@ fn is_overdue(enrolment: &Enrolment, now: Timestamp) -> bool {
     }
 }
 
-/// Writes an enrolment, new or changed; its invitation stays as long as one goes on.
-pub(super) fn put(connection: &Connection, enrolment: &Enrolment) -> Result<(), StoreError> {
+/// Writes a new enrolment, which goes on; its invitation stays as long as one does.
+fn insert(connection: &Connection, enrolment: &Enrolment) -> Result<(), StoreError> {
     let body = to_json(enrolment)?;
     connection
-        .prepare_cached(
-            "INSERT INTO enrolments (id, account, principal, body) VALUES (?, ?, ?, ?)
-             ON CONFLICT (id) DO UPDATE SET body = excluded.body",
-        )
-        .and_then(|mut put| {
-            put.execute(params![
+        .prepare_cached("INSERT INTO enrolments (id, account, principal, body) VALUES (?, ?, ?, ?)")
+        .and_then(|mut insert| {
+            insert.execute(params![
                 enrolment.id.as_str(),
                 enrolment.account.as_str(),
                 enrolment.principal.to_string(),
                 body
             ])
         })
-        .and_then(|_| {
-            connection
-                .prepare_cached(
-                    "UPDATE invitations SET going_on = (
-                         SELECT count(*) FROM enrolments
-                         WHERE json_extract(enrolments.body, '$.invitation') = invitations.id
-                             AND json_extract(enrolments.body, '$.state.status') <> 'ended')
-                     WHERE id = ?",
-                )?
-                .execute([enrolment.invitation.as_str()])
-        })
-        .map(drop)
+        .and_then(|_| count(connection, enrolment.invitation, 1))
         .map_err(failed)
+}
+
+/// Writes an enrolment that has changed. None changes that had ended before.
+fn update(connection: &Connection, enrolment: &Enrolment) -> Result<(), StoreError> {
+    let body = to_json(enrolment)?;
+    connection
+        .prepare_cached("UPDATE enrolments SET body = ? WHERE id = ?")
+        .and_then(|mut update| update.execute(params![body, enrolment.id.as_str()]))
+        .and_then(|_| match enrolment.goes_on() {
+            true => Ok(()),
+            false => count(connection, enrolment.invitation, -1),
+        })
+        .map_err(failed)
+}
+
+/// So many more of an invitation's enrolments go on.
+fn count(connection: &Connection, invitation: InvitationId, more: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE invitations SET going_on = going_on + ? WHERE id = ?")?
+        .execute(params![more, invitation.as_str()])
+        .map(drop)
 }
 
 /// Redeems the invitation of a new enrolment and writes both. Whether it has to wait for an approval is decided here,
@@ -139,24 +150,47 @@ pub(super) fn begin(
         .map_err(failed)?
         .ok_or(StoreError::NotFound("invitation"))?
         .redeem(directory, now)?;
-    let rival = later_certificate(connection, &invitation, now).map_err(failed)?;
+    let rival = later_certificate(
+        connection,
+        &invitation.principal,
+        invitation.id,
+        invitation.created_at,
+        now,
+    )
+    .map_err(failed)?;
     enrolment.state = EnrolmentState::first(&invitation, rival, now);
     if let EnrolmentState::AwaitingApproval { reason, .. } = &enrolment.state {
         audit.detail["awaits_approval"] = reason.as_str().into();
     }
     invitation::put(connection, &invitation)?;
-    put(connection, &enrolment)
+    insert(connection, &enrolment)
 }
 
-/// A good certificate of an invitation's principal from an enrolment that began after the invitation was made, with
-/// another one: whoever made this one didn't know of it.
+/// The enrolments of a principal that came from other invitations, however many came from this one. In two parts, for
+/// `<>` has no index.
+pub(super) const OF_OTHER_INVITATIONS: &str =
+    "SELECT body FROM enrolments INDEXED BY enrolments_by_principal
+         WHERE principal = ?1 AND json_extract(body, '$.invitation') < ?2
+     UNION ALL SELECT body FROM enrolments INDEXED BY enrolments_by_principal
+         WHERE principal = ?1 AND json_extract(body, '$.invitation') > ?2";
+
+/// A good certificate of a principal from an enrolment that came from another invitation and began since the operator's
+/// last word on this one: whoever gave it didn't know of that.
 fn later_certificate(
     connection: &Connection,
-    invitation: &Invitation,
+    principal: &Principal,
+    invitation: InvitationId,
+    word_at: Timestamp,
     now: Timestamp,
 ) -> rusqlite::Result<Option<Serial>> {
-    for other in of_principal(connection, &invitation.principal)? {
-        if other.invitation == invitation.id || other.created_at < invitation.created_at {
+    let principal = principal.to_string();
+    let mut others = connection.prepare_cached(OF_OTHER_INVITATIONS)?;
+    let others = others.query_map(params![principal, invitation.as_str()], |row| {
+        from_json::<Enrolment>(row, 0)
+    })?;
+    for other in others {
+        let other = other?;
+        if other.created_at < word_at {
             continue;
         }
         let found = connection
@@ -166,7 +200,7 @@ fn later_certificate(
             )?
             .query_row(
                 params![
-                    invitation.principal.to_string(),
+                    principal,
                     other.id.as_str(),
                     now.whole_seconds().unix_millis()
                 ],
@@ -178,6 +212,63 @@ fn later_certificate(
         }
     }
     Ok(None)
+}
+
+/// Lets an enrolment have a certificate. Before its first one it is looked again whether a rival has got one since it
+/// began; then it waits for an approval from now on, and the answer is why.
+pub(super) fn certify(
+    connection: &Connection,
+    id: &EnrolmentId,
+    now: Timestamp,
+) -> Result<Result<(), EnrolmentClosed>, StoreError> {
+    let kept = by_id(connection, id)
+        .map_err(failed)?
+        .ok_or(StoreError::NotFound("enrolment"))?;
+    kept.check_active(now)?;
+    if kept.certified_at.is_some() {
+        return Ok(Ok(()));
+    }
+    let rival = match has_certificate(connection, &kept).map_err(failed)? {
+        true => None,
+        false => {
+            let word_at = match kept.approved_at {
+                // It was given on all that had begun by then.
+                Some(approved_at) => approved_at + Duration::from_millis(1),
+                // Of an invitation that is gone nobody knows when it was made.
+                None => invitation::by_id(connection, kept.invitation)
+                    .map_err(failed)?
+                    .map_or(Timestamp::from_unix_millis(0), |it| it.created_at),
+            };
+            later_certificate(connection, &kept.principal, kept.invitation, word_at, now)
+                .map_err(failed)?
+        }
+    };
+    let changed = match rival {
+        Some(rival) => kept.hold(rival, now),
+        None => Enrolment {
+            certified_at: Some(now),
+            ..kept
+        },
+    };
+    update(connection, &changed)?;
+    Ok(changed.check_active(now))
+}
+
+/// Whether an enrolment has had a certificate; asked for once for each.
+fn has_certificate(connection: &Connection, enrolment: &Enrolment) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM certificates
+                 WHERE principal = ? AND issued_at >= ? AND enrolment = ?)",
+        )?
+        .query_row(
+            params![
+                enrolment.principal.to_string(),
+                enrolment.created_at.whole_seconds().unix_millis(),
+                enrolment.id.as_str()
+            ],
+            |row| row.get(0),
+        )
 }
 
 /// Ends an enrolment, the invitation that it came from, and all else that came from that: the binding gets no other
@@ -248,7 +339,7 @@ fn end_if_it_goes_on(
         at,
         reason: reason.to_owned(),
     };
-    put(connection, &enrolment)?;
+    update(connection, &enrolment)?;
     Ok(true)
 }
 
@@ -315,7 +406,7 @@ pub(super) fn decide(
         None => kept.approve(audit.at)?,
         Some(reason) => kept.reject(&reason, audit.at)?,
     };
-    put(transaction, &decided)?;
+    update(transaction, &decided)?;
     transaction.audit(audit)?;
     Ok(decided)
 }
@@ -332,8 +423,7 @@ pub(super) fn expire_approvals(
     overdue.truncate(limit);
     let ids: Vec<String> = overdue.iter().map(|it| it.id.to_string()).collect();
     for enrolment in overdue {
-        let reason = "nobody approved of it while its invitation was good";
-        end_if_it_goes_on(transaction, enrolment, now, reason)?;
+        end_if_it_goes_on(transaction, enrolment, now, NOT_APPROVED)?;
     }
     if !ids.is_empty() {
         audit.subject = format!("{} enrolments", ids.len());

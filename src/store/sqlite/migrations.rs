@@ -105,3 +105,11 @@ fn done(connection: &Connection) -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
 }
+
+/// The statement of a migration that begins like this, to look at in a test.
+#[cfg(test)]
+pub(super) fn statement(name: &str, beginning: &str) -> &'static str {
+    let (_, sql) = MIGRATIONS.iter().find(|(it, _)| *it == name).unwrap();
+    let start = sql.find(beginning).unwrap();
+    sql[start..].split(';').next().unwrap()
+}

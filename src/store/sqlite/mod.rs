@@ -31,6 +31,8 @@ mod issuer;
 mod list;
 mod migrations;
 mod order;
+#[cfg(test)]
+mod plan;
 mod policy;
 mod prune;
 mod reader;

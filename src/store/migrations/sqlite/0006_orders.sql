@@ -9,6 +9,14 @@ UPDATE authorizations SET proves =
     WHERE json_extract(body, '$.state.status') = 'valid' AND json_extract(body, '$.state.vouched_by') IS NULL;
 CREATE INDEX authorizations_by_proof ON authorizations (proves, expires_at) WHERE proves IS NOT NULL;
 
+-- Whether one of its challenges is looked at: those are taken up again when the process starts.
+ALTER TABLE authorizations ADD COLUMN processing INTEGER NOT NULL DEFAULT 0;
+UPDATE authorizations SET processing = 1
+    WHERE json_extract(body, '$.state.status') = 'pending' AND EXISTS (
+        SELECT 1 FROM json_each(body, '$.challenges')
+        WHERE json_extract(value, '$.state.status') = 'processing');
+CREATE INDEX authorizations_in_processing ON authorizations (id) WHERE processing = 1;
+
 -- The orders that use an authorization which was not made for them; they follow it too. It ends with the order.
 CREATE TABLE reused_authorizations (
     authorization TEXT NOT NULL,
