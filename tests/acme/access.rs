@@ -360,7 +360,7 @@ async fn attempt(
             ordered(vec![identifier("permanent-identifier", "somebody-else")]).await
         }
         ("new-order", "hardware module") => {
-            ordered(vec![identifier("hardware-module", "1.2.3:00ff")]).await
+            ordered(vec![identifier("hardware-module", "SN-1/1.2.3")]).await
         }
         ("new-order", "the profile of a device") => profiled("device").await,
         ("new-order", "the profile of a server") => profiled("server").await,

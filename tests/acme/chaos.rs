@@ -236,8 +236,10 @@ async fn the_same_seed_makes_the_same_trouble() {
 
 #[test]
 fn trouble_is_made_only_for_who_asks_for_it_on_the_command_line_and_on_this_machine() {
-    let server = support::Server::start();
+    let mut server = support::Server::start();
     assert!(!server.log().contains("CHAOS"));
+    // What is copied below must not change meanwhile.
+    server.terminate();
     let toml = std::fs::read_to_string(server.state_dir().join("portcullis.toml")).unwrap();
     let serve = |toml: &str, arguments: &[&str]| {
         let dir = tempfile::tempdir().unwrap();
