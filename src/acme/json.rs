@@ -25,7 +25,10 @@ pub fn object<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Proble
             "the {what} nests objects or arrays deeper than {MAX_JSON_DEPTH} at byte {offset}; ACME never needs more than four"
         )));
     }
-    serde_json::from_slice(bytes).map_err(|error| {
+    // Members that are ignored would be skipped whatever they hold (RFC 8259 section 8.1).
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Problem::malformed(format!("the {what} is no UTF-8: {error}")))?;
+    serde_json::from_str(text).map_err(|error| {
         Problem::malformed(format!("the {what} is not what it should be: {error}"))
     })
 }
@@ -54,6 +57,15 @@ fn too_deep(bytes: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_that_is_no_utf_8_is_refused_even_in_a_member_that_is_ignored() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Empty {}
+        object::<Empty>(b"{\"x\":\"\xc3\xa4\"}", "payload").expect("an umlaut");
+        let problem = object::<Empty>(b"{\"x\":\"\xbb\"}", "payload").unwrap_err();
+        assert!(problem.detail.contains("no UTF-8"), "{problem}");
+    }
 
     #[test]
     fn json_that_is_too_deep_is_refused_before_it_is_read() {
