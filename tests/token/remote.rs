@@ -193,11 +193,8 @@ fn when_the_process_behind_the_module_dies_the_rest_goes_on_and_it_recovers_with
     let said = String::from_utf8_lossy(&enrolled.stderr).into_owned();
     assert!(enrolled.status.success(), "{said}\n{}", server.log());
     assert!(state.join("current/cert.pem").exists());
-    // It never heard what the matter was.
-    assert!(
-        said.contains("503") || said.contains("serverInternal"),
-        "{said}"
-    );
+    // It never heard what the matter was, if it heard anything: a busy server is asked again without a word.
+    assert!(!said.contains(LABEL) && !said.contains("token"), "{said}");
     assert!(!said.contains(LABEL), "{said}");
     assert_eq!(server.pid(), pid);
 }
