@@ -155,6 +155,10 @@ fn general_name(name: &ParsedName<'_>) -> Result<GeneralName, RequestError> {
                 ))
             }
         }
+        // An IA5String (RFC 5280 section 4.2.1.6), which the parser does not hold it to.
+        ParsedName::URI(uri) if !uri.is_ascii() => Err(RequestError::Name(
+            "a uniformResourceIdentifier has characters outside of ASCII".to_owned(),
+        )),
         ParsedName::URI(uri) => Ok(GeneralName::Uri((*uri).to_owned())),
         ParsedName::OtherName(..) => refused("otherName"),
         ParsedName::RFC822Name(_) => refused("rfc822Name"),
