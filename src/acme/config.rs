@@ -188,7 +188,7 @@ impl AcmeConfig {
             })
             .collect::<Result<_, _>>()?;
         let challenges = match &self.challenges {
-            None => ChallengeKind::OFFERED.to_vec(),
+            None => ChallengeKind::ALL.to_vec(),
             Some(names) => names
                 .iter()
                 .map(|name| challenge(&format!("{key}.challenges"), name))

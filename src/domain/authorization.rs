@@ -133,31 +133,13 @@ impl Authorization {
         outcome: Result<(), ValidationFailure>,
         now: Timestamp,
     ) -> Result<Self, WrongState> {
-        let status = self.status_at(now);
-        let refusal = WrongState {
-            status,
-            action: "record a validation",
-        };
-        if status != "pending" {
-            return Err(refusal);
-        }
-        let challenge = self
-            .challenges
-            .iter_mut()
-            .find(|challenge| {
-                challenge.kind == kind && challenge.state == ChallengeState::Processing
-            })
-            .ok_or(refusal)?;
-        match outcome {
-            Ok(()) => {
-                challenge.state = ChallengeState::Valid { validated_at: now };
-                self.state = AuthorizationState::Valid { vouched_by: None };
-            }
-            Err(failure) => {
-                challenge.state = ChallengeState::Invalid { failure };
-                self.state = AuthorizationState::Invalid;
-            }
-        }
+        self.settle(
+            kind,
+            &ChallengeState::Processing,
+            "record a validation",
+            outcome,
+            now,
+        )?;
         Ok(self)
     }
 
@@ -170,35 +152,54 @@ impl Authorization {
         outcome: Result<Attestation, ValidationFailure>,
         now: Timestamp,
     ) -> Result<Self, WrongState> {
-        let status = self.status_at(now);
-        let refusal = WrongState {
-            status,
-            action: "respond to its challenge",
+        let (proved, outcome) = match outcome {
+            Ok(attestation) => (Some(attestation), Ok(())),
+            Err(failure) => (None, Err(failure)),
         };
+        self.settle(
+            ChallengeKind::DeviceAttest01,
+            &ChallengeState::Pending,
+            "respond to its challenge",
+            outcome,
+            now,
+        )?;
+        if let Some(attestation) = proved {
+            self.attested_key = Some(attestation.key);
+            self.attestation = Some(attestation);
+        }
+        Ok(self)
+    }
+
+    /// Moves a challenge from a state to its end, and the authorization with it.
+    fn settle(
+        &mut self,
+        kind: ChallengeKind,
+        from: &ChallengeState,
+        action: &'static str,
+        outcome: Result<(), ValidationFailure>,
+        now: Timestamp,
+    ) -> Result<(), WrongState> {
+        let status = self.status_at(now);
+        let refusal = WrongState { status, action };
         if status != "pending" {
             return Err(refusal);
         }
         let challenge = self
             .challenges
             .iter_mut()
-            .find(|challenge| {
-                challenge.kind == ChallengeKind::DeviceAttest01
-                    && challenge.state == ChallengeState::Pending
-            })
+            .find(|challenge| challenge.kind == kind && challenge.state == *from)
             .ok_or(refusal)?;
         match outcome {
-            Ok(attestation) => {
+            Ok(()) => {
                 challenge.state = ChallengeState::Valid { validated_at: now };
                 self.state = AuthorizationState::Valid { vouched_by: None };
-                self.attested_key = Some(attestation.key);
-                self.attestation = Some(attestation);
             }
             Err(failure) => {
                 challenge.state = ChallengeState::Invalid { failure };
                 self.state = AuthorizationState::Invalid;
             }
         }
-        Ok(self)
+        Ok(())
     }
 
     /// Whether it is pending and one of its challenges is being looked at.

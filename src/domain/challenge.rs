@@ -51,9 +51,6 @@ impl ChallengeKind {
         Self::DeviceAttest01,
     ];
 
-    /// Those that a directory offers where nothing is configured.
-    pub const OFFERED: [Self; 5] = Self::ALL;
-
     /// The kind of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

@@ -49,7 +49,7 @@ impl Directory {
             name,
             external_account: ExternalAccount::default(),
             profiles: Vec::new(),
-            challenges: ChallengeKind::OFFERED.to_vec(),
+            challenges: ChallengeKind::ALL.to_vec(),
             issuer: None,
             limits: RateLimits::default(),
             reuse_authorizations: Self::REUSE_AUTHORIZATIONS,
